@@ -1,0 +1,50 @@
+# Facts and the menu: the environment, the checks, the main commands. Order is in scripts/, rows are in exp/.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+.PHONY: help setup all-domains tiny test check format bench clean
+
+PYTHON3 ?= python3.11
+PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+LOCK := requirements/$(PLATFORM).txt
+TORCH = $(shell grep '^torch==' $(LOCK))
+SHELLS = run_math_generation.sh .ci/run $(wildcard scripts/*.sh)
+MODEL ?= 0
+
+help: ## show this page
+	@echo 'Turn a model into math data. Usage: make TARGET; variables go before or after, as in: make all-domains MODEL=0 SCALE=0.01'
+	@echo; grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo; echo 'Stages (python exp/STAGE.py --help):'; $(PYTHON3) scripts/stages.py
+
+setup: .venv/.lock ## the environment, from the lock of this platform (PLATFORM=cpu or gpu, TORCH_INDEX=url of torch wheels)
+
+# Rebuilt only when the lock's contents changed: a checkout sets new times on equal files.
+.venv/.lock: $(LOCK)
+	@if cmp -s $(LOCK) $@; then touch $@; else scripts/make_venv.sh $(LOCK) "$(PYTHON3)"; fi
+
+all-domains: setup ## the main job: six domains of problems, answers and ranked answers (MODEL=0 SCALE= RUN= DRY=1)
+	@./run_math_generation.sh "$(MODEL)" 2
+
+tiny: setup ## train the embedded model and its reward model again (hours on a CPU; not needed, they are in the repository)
+	.venv/bin/python exp/make_tiny.py --save_path data/models/tiny --overwrite
+	.venv/bin/python exp/make_tiny.py --policy_path data/models/tiny --save_path data/models/tiny-rm --overwrite
+
+test: setup ## all tests, the real drivers and the real vLLM among them (under 10 minutes on 2 cores)
+	.venv/bin/python -m pytest
+
+check: setup ## ruff, shellcheck, shfmt and that the README is up to date
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/shellcheck -x $(SHELLS) && .venv/bin/shfmt -i 2 -d $(SHELLS)
+	.venv/bin/python scripts/stages.py --check README.md
+
+format: setup ## let ruff and shfmt write their format, and the README its table of stages
+	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+	.venv/bin/shfmt -i 2 -w $(SHELLS) && .venv/bin/python scripts/stages.py --write README.md
+
+bench: setup ## ratios measured in one run: each stage's tokens/s over the raw LLM.generate
+	.venv/bin/python exp/bench_generation.py --model_path data/models/tiny
+
+clean: ## remove the environment and caches, never data
+	rm -rf .venv .pytest_cache .ruff_cache && find . -name __pycache__ -type d -prune -exec rm -r {} +

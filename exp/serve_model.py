@@ -1,0 +1,52 @@
+"""Serve one model on 127.0.0.1 by vLLM's OpenAI-compatible server, with its facts from configs/models.yaml.
+
+in    a model               a number or name of configs/models.yaml, a folder or a hub name
+out   a server              /health, /v1/models, /v1/chat/completions, /v1/completions; for a reward model /classify
+      python exp/serve_model.py --model_path data/models/tiny --port 8000
+
+Drivers start it through scripts/serve.sh, which waits until it is healthy. Extra flags for vLLM go into VLLM_FLAGS.
+"""
+
+import os
+import shlex
+import socket
+import sys
+
+from lib import cli, models
+
+
+def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
+    """The flags of vLLM's server for a model's facts."""
+    names = dict.fromkeys([model.path, model.name])
+    found = ["--host", "127.0.0.1", "--port", str(port), "--model", model.path, "--served-model-name", *names]
+    found += ["--dtype", model.dtype, "--tensor-parallel-size", str(model.tensor_parallel_size)]
+    found += ["--gpu-memory-utilization", str(model.gpu_memory_utilization), "--generation-config", "vllm"]
+    found += ["--max-model-len", str(model.max_model_len)] if model.max_model_len else []
+    found += ["--runner", "pooling"] if pooling else []
+    found += ["--trust-remote-code"] if trust_remote_code else []
+    return found + ["--uvicorn-log-level", "warning"] + shlex.split(os.environ.get("VLLM_FLAGS", ""))
+
+
+def main(model_path: str, port: int, pooling: bool = False, trust_remote_code: bool = False):
+    model = models.find(model_path)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as e:
+            raise cli.UserError(f"port {port} cannot be used: {e.strerror if isinstance(e, OSError) else e}") from None
+    cli.say(f"serving {model.name} on http://127.0.0.1:{port}/v1")
+    if model.runner == "transformers":
+        if not trust_remote_code:
+            raise cli.UserError(f"{model.path} is scored by Python code of its own; --trust_remote_code allows that")
+        from lib.reward_model import serve
+
+        serve(model, port, trust_remote_code)
+        return
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    os.execv(command[0], command + flags(model, port, pooling or model.runner == "pooling", trust_remote_code))
+
+
+if __name__ == "__main__":
+    cli.run(main)

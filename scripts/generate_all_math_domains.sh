@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# All six domains side by side: the policy is loaded once for problems and answers, then the reward model once for the ranking.
+#
+#   scripts/generate_all_math_domains.sh MODEL
+#
+# Makes data/MODEL_AllDomains_time/<domain>/… with combined_dataset_info.json and README.md.
+# RUN=name   names the folder data/name, or resumes it: call again, finished rows are not asked for again
+# SCALE=0.01 of the seed's 44,000 problems (default: 0.01 for the embedded model, 1 for others)   COUNT=n problems in each domain
+# Hours with DeepSeek-R1-Distill-Qwen-32B on one A100 80 GB: exp/preflight.py prints them with the arithmetic before it starts.
+# REWARD_MODEL=…   SEED=0   JOBS=6 domains at a time   DRY=1   TRUST_REMOTE_CODE=1   POLICY_URL=…   REWARD_URL=…
+set -euo pipefail
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/lib.sh"
+[[ $# -eq 1 ]] || die "usage: scripts/generate_all_math_domains.sh MODEL"
+model=$1
+plan=$("$python" "$root/exp/preflight.py" --model "$model" ${COUNT:+--count "$COUNT"} ${SCALE:+--scale "$SCALE"} \
+  ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${TRUST_REMOTE_CODE:+--trust_remote_code})
+IFS=$'\t' read -r _ _ _ _ _ _ name reward_model <<<"$plan"
+export RUN=${RUN:-${name}_AllDomains_$(date +%Y%m%d_%H%M%S)}
+out=$root/data/$RUN logs=$root/data/$RUN/logs
+
+resume() {
+  local status=$?
+  ((status == 0)) && return
+  local settings=''
+  for v in SCALE COUNT REWARD_MODEL SEED JOBS TRUST_REMOTE_CODE POLICY_URL REWARD_URL; do
+    [[ ! ${!v:-} ]] || settings+=" $v=${!v@Q}"
+  done
+  printf 'not finished; to go on where it stopped:\n  RUN=%q%s %q %q\n' "$RUN" "$settings" "$0" "$model" >&2
+}
+trap resume EXIT
+trap 'exit 130' INT TERM HUP
+
+# each PHASE MODEL URL LOG: that half of every domain, beside one server. In the background and waited for, so that a
+# signal ends the wait at once; serve.sh then ends its server and its command.
+each() {
+  PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log "$here/serve.sh" "$2" \
+    xargs -P "${JOBS:-6}" -L 1 "$here/generate_domain_dataset.sh" "$model" < <(cut -f 1,2 <<<"$plan") &
+  local child=$!
+  trap 'kill -TERM "$child" 2>/dev/null; wait "$child" || true; exit 130' INT TERM HUP
+  wait "$child"
+}
+
+[[ ${DRY:-} ]] || mkdir -p "$logs"
+each generate "$model" "${POLICY_URL:-}" policy_server
+POOLING=1 each rank "$reward_model" "${REWARD_URL:-}" reward_server
+step describe_dataset --run_path "$out" --model_path "$model"

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# One domain: problems, one answer each (for SFT), seven answers each, ranked (for DPO and RLHF).
+#
+#   scripts/generate_domain_dataset.sh MODEL DOMAIN COUNT
+#
+# Makes data/RUN/DOMAIN/: DOMAIN_ins.json, _ins_res.json, _ins_7res.json, _ins_7res_armorm.json, dataset_info.json, logs/.
+# RUN=name (default MODEL_DOMAIN_time) names or resumes a run.   REWARD_MODEL=…   SEED=0   DRY=1   POLICY_URL, REWARD_URL: see serve.sh
+# PHASE=generate or rank does that half alone, against the server at BASE_URL.
+set -euo pipefail
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/lib.sh"
+[[ $# -eq 3 ]] || die "usage: scripts/generate_domain_dataset.sh MODEL DOMAIN COUNT"
+model=$1 domain=$2 count=$3
+plan=$("$python" "$root/exp/preflight.py" --model "$model" --domain "$domain" --count "$count" \
+  ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${PHASE:+--quick} ${TRUST_REMOTE_CODE:+--trust_remote_code})
+IFS=$'\t' read -r domain count ins_temp max_ins res_temp max_res name reward_model <<<"$plan"
+export RUN=${RUN:-${name}_${domain}_$(date +%Y%m%d_%H%M%S)}
+out=$root/data/$RUN/$domain logs=$root/data/$RUN/$domain/logs
+files=$out/$domain
+served=(--engine openai --base_url "${BASE_URL:-}")
+
+generate() {
+  step gen_ins --model_path "$model" --save_path "${files}_ins.json" --total_prompts "$count" --temperature "$ins_temp" \
+    --control_tasks math --domain "$domain" --max_tokens "$max_ins" --seed "${SEED:-0}" "${served[@]}"
+  step gen_res --model_path "$model" --ins_data_path "${files}_ins.json" --save_path "${files}_ins_res.json" \
+    --temperature "$res_temp" --max_tokens "$max_res" --seed "${SEED:-0}" "${served[@]}"
+  step gen_po_multi_res --model_path "$model" --ins_data_path "${files}_ins.json" --save_path "${files}_ins_7res.json" \
+    --temperature 0.8 --num_responses 7 --max_tokens "$max_res" --seed "${SEED:-0}" "${served[@]}"
+}
+rank() {
+  step gen_po_rewards --model_name_or_path "$reward_model" --ins_data_path "${files}_ins_7res.json" \
+    --save_path "${files}_ins_7res_armorm.json" "${served[@]}"
+}
+
+case ${PHASE:-both} in
+generate) generate ;;
+rank) rank ;;
+both)
+  [[ ${DRY:-} ]] || mkdir -p "$logs"
+  PHASE=generate BASE_URL=${POLICY_URL:-} LOG=$logs/policy_server.log "$here/serve.sh" "$model" "$0" "$model" "$domain" "$count"
+  POOLING=1 PHASE=rank BASE_URL=${REWARD_URL:-} LOG=$logs/reward_server.log "$here/serve.sh" "$reward_model" "$0" "$model" "$domain" "$count"
+  step describe_dataset --run_path "$root/data/$RUN" --model_path "$model"
+  ;;
+*) die "no PHASE $PHASE; known: generate, rank" ;;
+esac
