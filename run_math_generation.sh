@@ -34,8 +34,8 @@ fi
 
 model=$1 mode=${2:-2} domain=${3:-} count=${4:-}
 # Modes 2 to 4 have no domain to choose: `0 4 50` means COUNT 50.
-if [[ $mode == [234] && $domain && $domain != all && $# -eq 3 ]]; then count=$domain domain=''; fi
-[[ $mode == 1 || ! $domain || $domain == all ]] || die "mode $mode makes all domains, not $domain alone: that is mode 1"
+if [[ $mode == [234] && $# -eq 3 && $domain == *[0-9]* ]]; then count=$domain domain=''; fi
+[[ $mode != [234] || ! $domain || $domain == all ]] || die "mode $mode makes all domains, not $domain alone: that is mode 1"
 case $mode in
 1)
   [[ $domain && $domain != all ]] || die "mode 1 makes one domain: ./run_math_generation.sh $model 1 DOMAIN [COUNT]"

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lib import cli, generate, models, problems, rows
+from lib import chat, cli, generate, models, problems, rows
 from lib.engine import Completion, VllmEngine
 
 
@@ -31,7 +31,7 @@ def raw(engine: VllmEngine, questions: list[dict], sampling: generate.engine.Sam
 
     start = time.monotonic()
     chats = [[{"role": "user", "content": q["instruction"]}] for q in questions]
-    prompts = [{"prompt_token_ids": engine.encode_chat(c)} for c in chats]
+    prompts = [{"prompt_token_ids": chat.encode(engine.tokenizer, chat.render(engine.tokenizer, c))} for c in chats]
     params = [SamplingParams(n=sampling.n, temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens,
                              seed=rows.derive_seed(0, i)) for i in range(len(prompts))]  # fmt: skip
     outputs = engine.llm.generate(prompts, params, use_tqdm=False)

@@ -139,11 +139,11 @@ def main(
     judge = models.find(reward_model or policy.reward_model)
     chosen = plan(policy, domain, count, scale)
     if not quick:
-        cli.say(f"{policy.name}: {', '.join(f'{d.name} {n:,}' for d, n in chosen)}; ranked by {judge.name}")
         check_context(policy, chosen)
         devices = gpus()
         elsewhere = os.environ.get("POLICY_URL")
         where = elsewhere or check_device(policy, devices)
+        cli.say(f"{policy.name}: {', '.join(f'{d.name} {n:,}' for d, n in chosen)}; ranked by {judge.name}")
         if not os.environ.get("REWARD_URL"):
             check_device(judge, devices)
             if judge.runner == "transformers" and not trust_remote_code:

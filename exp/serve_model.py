@@ -7,12 +7,14 @@ out   a server              /health, /v1/models, /v1/chat/completions, /v1/compl
 Drivers start it through scripts/serve.sh, which waits until it is healthy. Extra flags for vLLM go into VLLM_FLAGS.
 """
 
+import ctypes
 import os
 import shlex
+import signal
 import socket
 import sys
 
-from lib import cli, models
+from lib import cli, engine, models
 
 
 def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
@@ -23,8 +25,16 @@ def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool
     found += ["--gpu-memory-utilization", str(model.gpu_memory_utilization), "--generation-config", "vllm"]
     found += ["--max-model-len", str(model.max_model_len)] if model.max_model_len else []
     found += ["--runner", "pooling"] if pooling else []
+    found += ["--distributed-executor-backend", "uni"] if engine.on_cpu() else []
     found += ["--trust-remote-code"] if trust_remote_code else []
     return found + ["--uvicorn-log-level", "warning"] + shlex.split(os.environ.get("VLLM_FLAGS", ""))
+
+
+def _die_with_parent() -> None:
+    """On Linux: a server whose driver was killed outright ends too, instead of holding the GPU for ever."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def main(model_path: str, port: int, pooling: bool = False, trust_remote_code: bool = False):
@@ -43,7 +53,9 @@ def main(model_path: str, port: int, pooling: bool = False, trust_remote_code: b
 
         serve(model, port, trust_remote_code)
         return
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    _die_with_parent()
+    if engine.on_cpu():
+        engine.set_up_cpu(share=(os.cpu_count() or 1) - 1)  # one core is left to the HTTP side
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     os.execv(command[0], command + flags(model, port, pooling or model.runner == "pooling", trust_remote_code))
 

@@ -12,7 +12,8 @@ set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
 [[ $# -eq 1 ]] || die "usage: scripts/generate_all_math_domains.sh MODEL"
-model=$1
+model=$1 jobs=${JOBS:-6}
+[[ ! ${DRY:-} ]] || jobs=1
 plan=$("$python" "$root/exp/preflight.py" --model "$model" ${COUNT:+--count "$COUNT"} ${SCALE:+--scale "$SCALE"} \
   ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 IFS=$'\t' read -r _ _ _ _ _ _ name reward_model <<<"$plan"
@@ -35,7 +36,7 @@ trap 'exit 130' INT TERM HUP
 # signal ends the wait at once; serve.sh then ends its server and its command.
 each() {
   PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log "$here/serve.sh" "$2" \
-    xargs -P "${JOBS:-6}" -L 1 "$here/generate_domain_dataset.sh" "$model" < <(cut -f 1,2 <<<"$plan") &
+    xargs -P "$jobs" -L 1 "$here/generate_domain_dataset.sh" "$model" < <(cut -f 1,2 <<<"$plan") &
   local child=$!
   trap 'kill -TERM "$child" 2>/dev/null; wait "$child" || true; exit 130' INT TERM HUP
   wait "$child"

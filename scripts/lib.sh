@@ -14,12 +14,11 @@ die() {
 
 # step STAGE FLAGS…: a heading with the time, the stage, its log; DRY=1 prints the command instead.
 step() {
-  local stage=$1 started=$SECONDS log=${logs:?}/$1.log
+  local stage=$1 started=$SECONDS log=${logs:?}/$1.log words
   shift
   if [[ ${DRY:-} ]]; then
-    printf 'python exp/%s.py' "$stage"
-    printf ' %q' "$@"
-    echo
+    printf -v words ' %q' "$@"
+    echo "python exp/$stage.py$words" # one write: domains run side by side
     return
   fi
   mkdir -p "$logs"

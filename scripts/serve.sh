@@ -25,9 +25,9 @@ port=${PORT:-$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.
 set -m # every background job leads a process group of its own, so that it can be ended whole
 server='' command=''
 
-# end PID: terminate its group, give it 10 s, then kill.
+# end PID SIGNAL: ask its process group to end, give it 10 s, then kill.
 end() {
-  [[ $1 ]] && kill -TERM -- "-$1" 2>/dev/null || return 0
+  [[ $1 ]] && kill "-$2" -- "-$1" 2>/dev/null || return 0
   for _ in {1..100}; do
     kill -0 -- "-$1" 2>/dev/null || return 0
     sleep 0.1
@@ -35,9 +35,9 @@ end() {
   kill -KILL -- "-$1" 2>/dev/null || true
 }
 finish() {
-  end "$command"
-  end "$server"
-}
+  end "$command" INT # as Ctrl-C would: a stage then says what it kept
+  end "$server" TERM
+} 2>/dev/null # job control would report every ended job
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 

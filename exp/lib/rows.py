@@ -45,7 +45,10 @@ def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
         raise UserError(f"{path}: {e.strerror}") from None
     array = data.lstrip()[:1] == b"["
     rows = _parse_array(path, data) if array else _parse_lines(path, data)
-    lines = range(2, len(rows) + 2) if array else range(1, len(rows) + 1)
+    if array and data.count(b"\n") > len(rows) + 2:  # not ours, with a row over several lines: its number must do
+        lines = [f"row {n}" for n in range(1, len(rows) + 1)]
+    else:
+        lines = range(2, len(rows) + 2) if array else [n for n, text in enumerate(data.split(b"\n"), 1) if text.strip()]
     for line, row in zip(lines, rows, strict=True):
         if not isinstance(row, dict):
             raise UserError(f"{path}:{line}: expected an object, found {type(row).__name__}")
@@ -54,6 +57,8 @@ def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
                 raise UserError(f"{path}:{line}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
             if row[key] is None or row[key] == "" or row[key] == []:
                 raise UserError(f"{path}:{line}: {key!r} is empty")
+            if key == "instruction" and not isinstance(row[key], str):
+                raise UserError(f"{path}:{line}: {key!r} is a {type(row[key]).__name__}, not text")
     if not rows:
         raise UserError(f"{path}: no rows")
     return rows
@@ -75,8 +80,8 @@ def _parse_lines(path: str, data: bytes) -> list:
             try:
                 rows.append(json.loads(line))
             except ValueError as e:
-                why = "not UTF-8" if isinstance(e, UnicodeDecodeError) else getattr(e, "msg", "bad JSON")
-                raise UserError(f"{path}:{number}: torn or not JSON ({why}); make it again, or mend that line") from None
+                why = "not UTF-8" if isinstance(e, UnicodeDecodeError) else f"torn or not JSON ({e.msg})"
+                raise UserError(f"{path}:{number}: {why}; make it again, or mend that line") from None
     return rows
 
 

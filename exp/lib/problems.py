@@ -1,0 +1,148 @@
+"""Procedural school problems in six domains: made, told from held-out ones, and read back from their text.
+
+A template (lib/problem_templates.py) is wordings with slots, ranges, and the answer as a plain Python expression. The expression
+is evaluated on `Num`s, which write down every operation as a worked step, so question, steps and answer cannot disagree.
+"""
+
+import hashlib
+import itertools
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lib import problem_templates as table
+from lib.problem_templates import NAMES, THINGS, IllPosed, Num, Template
+
+DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
+
+_LARGEST = 999  # a number in a question; results of steps may reach Num.LARGEST
+_LONGEST = 400  # characters; the longest question of any template has under 200
+_BLANK = re.compile(rf"[0-9]+|\b(?:{'|'.join(NAMES)})\b|\b(?:{'|'.join(THINGS)})\b")
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with its worked steps and its integer answer."""
+
+    domain: str
+    template: str
+    question: str
+    steps: tuple[str, ...]
+    answer: int
+
+    @property
+    def direct(self) -> str:
+        """The answer without the work."""
+        return rf"The answer is \boxed{{{self.answer}}}."
+
+    @property
+    def worked(self) -> str:
+        """The answer behind its steps: `3 * 10 = 30. 30 - 8 = 22. The answer is \\boxed{22}.`"""
+        return " ".join([*(f"{step}." for step in self.steps), self.direct])
+
+
+def make(domain: str, rng: random.Random) -> Problem:
+    """A problem of the domain: a template, a wording, numbers that fit. KeyError, with the known names, for another domain."""
+    if domain not in _BY_DOMAIN:
+        raise KeyError(f"unknown domain {domain!r}; known: {', '.join(DOMAINS)}")
+    template = rng.choice(_BY_DOMAIN[domain])
+    wording = rng.choice(_WORDINGS[domain, template.name])
+    while True:  # most draws fit at once; the tightest template takes about ten
+        drawn = {slot: rng.choice(values) for slot, values in template.ranges.items()}
+        drawn |= {slot: _call(formula, drawn) for slot, formula in template.derived.items()}
+        drawn |= {"who": rng.choice(NAMES), "thing": rng.choice(THINGS)}
+        try:
+            return _solved(template, wording, {slot: drawn[slot] for slot in _SLOT.findall(wording)})
+        except IllPosed:
+            continue
+
+
+def is_held_out(question: str) -> bool:
+    """Whether the question is of the tenth, by its hash, that is never trained on."""
+    return hashlib.sha256(question.encode()).digest()[0] * 10 < 256  # 26 of 256 values: .102
+
+
+def fresh(count: int, seed: int) -> list[Problem]:
+    """`count` distinct held-out problems, the domains in turn: `fresh(600, seed=…)` has 100 of each."""
+    rng, seen, found = random.Random(f"fresh {seed}"), set(), []
+    for domain in itertools.islice(itertools.cycle(DOMAINS), count):
+        problem = make(domain, rng)
+        while problem.question in seen or not is_held_out(problem.question):
+            problem = make(domain, rng)
+        seen.add(problem.question)
+        found.append(problem)
+    return found
+
+
+def parse(question: str) -> Problem | None:
+    """The problem that a text asks, with its true answer; None unless the text is a template's and its numbers are well posed."""
+    if len(question) > _LONGEST or not question.isascii():
+        return None
+    known = _SHAPES.get(_BLANK.sub(_kind, question))
+    if known is None:
+        return None
+    template, wording, slots = known
+    values: dict[str, int | str] = {}
+    for slot, word in zip(slots, _BLANK.findall(question), strict=True):
+        if word[0].isdigit() and (len(word) > 3 or str(int(word)) != word):
+            return None
+        value = int(word) if word[0].isdigit() else word
+        if isinstance(slot, int):  # a number of the wording itself, as the 2 in x^2
+            if value != slot:
+                return None
+        elif values.setdefault(slot, value) != value:  # a slot that comes twice says the same twice
+            return None
+    try:
+        return _solved(template, wording, values)
+    except IllPosed:
+        return None
+
+
+def _solved(template: Template, wording: str, values: dict[str, int | str]) -> Problem:
+    """The problem with these values in its slots; IllPosed unless its conditions hold and every step has a whole result."""
+    for slot, value in values.items():
+        if isinstance(value, int) and not template.least.get(slot, 1) <= value <= _LARGEST:
+            raise IllPosed
+    if template.where and not _call(template.where, values):
+        raise IllPosed
+    log: list[str] = []
+    answer = _call(template.answer, {k: Num.of(v, log) if isinstance(v, int) else v for k, v in values.items()})
+    return Problem(template.domain, template.name, wording.format(**values), tuple(log), int(answer))
+
+
+def _call(formula: Callable, values: dict) -> object:
+    """The formula on the values that its parameters name."""
+    return formula(*(values[name] for name in formula.__code__.co_varnames[: formula.__code__.co_argcount]))
+
+
+def _kind(match: re.Match) -> str:
+    word = match[0]
+    return "#" if word[0].isdigit() else "@" if word[0].isupper() else "&"
+
+
+def _expand(wording: str) -> list[str]:
+    """`[Find|What is] x~` as its two wordings, `Find x.` and `What is x?`"""
+    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(re.split(r"\[([^\]]*)\]", wording))]
+    texts = ["".join(choice) for choice in itertools.product(*parts)]
+    return [t.replace("~", "?" if re.search("what|how", t.split(". ")[-1], re.IGNORECASE) else ".") for t in texts]
+
+
+def _index() -> dict[str, tuple[Template, str, tuple[str | int, ...]]]:
+    """Every wording's shape (numbers, names and things blanked), with what its blanks stand for; a shape has one template."""
+    shapes: dict[str, tuple[Template, str, tuple[str | int, ...]]] = {}
+    for (domain, name), wordings in _WORDINGS.items():
+        template = next(t for t in _BY_DOMAIN[domain] if t.name == name)
+        for wording in wordings:
+            shape = _BLANK.sub(_kind, _SLOT.sub(lambda m: {"who": "@", "thing": "&"}.get(m[1], "#"), wording))
+            order = tuple(m[1] or int(m[2]) for m in re.finditer(r"\{(\w+)\}|([0-9]+)", wording))
+            if shape in shapes or len(order) != len(re.findall("[#@&]", shape)):
+                raise ValueError(f"not the only reading of {wording!r}")
+            shapes[shape] = (template, wording, order)
+    return shapes
+
+
+_BY_DOMAIN = {d: [t for t in table.TEMPLATES if t.domain == d] for d in DOMAINS}
+_WORDINGS = {(t.domain, t.name): [w for text in t.wordings for w in _expand(text)] for t in table.TEMPLATES}
+_SHAPES = _index()

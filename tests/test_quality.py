@@ -1,0 +1,56 @@
+"""What counts as a usable problem statement."""
+
+import pytest
+from lib import quality
+
+GOOD = [
+    pytest.param("What is 3 + 4?", id="a short question"),
+    pytest.param("Let $G$ be a finite group of order $p^n$.\n\nProve that the center of $G$ is nontrivial.", id="several lines"),
+    pytest.param("Compute\n\\[\n\\int_0^1 x^2 \\, dx\n\\]", id="a display on lines of its own"),
+    pytest.param("An assistant sorts 7 books. In how many orders can the assistant place them?", id="the word assistant"),
+    pytest.param("Hilbert spaces: show that every closed convex set has an element of least norm.", id="begins like hi"),
+    pytest.param("I have 3 apples and buy 4 more. How many do I have?", id="first person"),
+    pytest.param("Determine all $n$ such that $\\underbrace{11\\dots1}_{n}$ is prime, or show none exists above $n = 2$.", id="imperative"),
+    pytest.param("Find the determinant of\n" + "1 & 0 & 0 & 0 \\\\\n0 & 1 & 0 & 0 \\\\\n0 & 0 & 1 & 0 \\\\\n0 & 0 & 0 & 1", id="a matrix of zeros"),
+    pytest.param("设 $x > 0$，求 $x + 1/x$ 的最小值是多少 ？ 请 给出 证明", id="another script"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_a_problem_is_kept(text):
+    assert quality.why_unusable(text, "stop") is None
+
+
+@pytest.mark.parametrize(
+    "text, finish_reason, why",
+    [
+        pytest.param("Find all integers $n$ such that", "length", "truncated", id="cut off by the limit"),
+        pytest.param("", "stop", "empty", id="nothing"),
+        pytest.param(" \n\t ", "stop", "empty", id="white space"),
+        pytest.param("?!", "stop", "empty", id="marks alone"),
+        pytest.param("I'm sorry, but I can't help with that. What is it?", "stop", "refusal", id="a refusal"),
+        pytest.param("As an AI language model I have no questions?", "stop", "refusal", id="as an AI"),
+        pytest.param("Sure! Here is a hard problem: find x.", "stop", "not a question", id="the assistant speaks"),
+        pytest.param("The sky is blue and the grass is green.", "stop", "not a question", id="a statement"),
+        pytest.param("why?", "stop", "not a question", id="too short to be a problem"),
+        pytest.param("Find x.<|im_end|>\n<|im_start|>assistant The answer is 3", "stop", "not a question", id="a leaked turn"),
+        pytest.param("Find x. " + "We consider the next case. " * 12, "stop", "repeated loop", id="a sentence over and over"),
+        pytest.param("Find " + "ab " * 400, "length", "repeated loop", id="a loop cut off by the limit"),
+    ],
+)
+def test_what_is_no_problem_is_dropped_with_its_reason(text, finish_reason, why):
+    assert quality.why_unusable(text, finish_reason) == why
+
+
+def test_real_problems_are_kept(shared):
+    import json
+
+    questions = [json.loads(line)["question"] for line in (shared / "data/gsm8k/train.jsonl").open()]
+    questions += [json.loads(x)["problem"] for f in sorted((shared / "data/aime").glob("*.jsonl")) for x in f.open() if x.strip()]
+    lost = [q for q in questions if quality.why_unusable(q, "stop")]
+    # GSM8K has a handful of statements without a question; a rule that loses more than one in a thousand is wrong.
+    assert len(lost) <= len(questions) / 1000, lost[:5]
+
+
+def test_repeats_are_found_over_white_space_and_unicode_forms():
+    assert quality.normalised("caf\u00e9  x\n") == quality.normalised("cafe\u0301 x")

@@ -1,0 +1,150 @@
+"""Rows in files: the line that is wrong is named, a torn end is dropped, changed settings are refused, nothing vanishes."""
+
+import json
+import os
+
+import pytest
+from lib import rows
+from lib.cli import UserError
+
+
+@pytest.mark.parametrize(
+    "name, data, says",
+    [
+        pytest.param("a.json", b'[\n{"instruction": "x"},\n{"instr', r"a.json:3: torn", id="a torn array"),
+        pytest.param("a.jsonl", b'{"instruction": "x"}\n{"instr', r"a.jsonl:2: torn", id="a torn line"),
+        pytest.param("a.json", b'[\n{"instruction": "x"},\n{"id": 1}\n]\n', r"a.json:3: no key 'instruction' \(has: id\)", id="a row without the key"),
+        pytest.param("a.json", b'[\n{"instruction": ""}\n]\n', r"a.json:2: 'instruction' is empty", id="an empty instruction"),
+        pytest.param("a.json", b'[\n{"instruction": 3}\n]\n', r"a.json:2: 'instruction' is a int, not text", id="a number for text"),
+        pytest.param("a.json", b"[\n1\n]\n", r"a.json:2: expected an object, found int", id="not an object"),
+        pytest.param("a.json", b"[]\n", "no rows", id="an empty array"),
+        pytest.param("a.json", b"", "no rows", id="an empty file"),
+        pytest.param("a.jsonl", b'{"instruction": "\xff"}\n', r"a.jsonl:1: not UTF-8", id="bytes that are no UTF-8"),
+        pytest.param("a.json", b'[\n{"instruction": "\xff"}\n]', r"a.json:2: not UTF-8", id="an array that is no UTF-8"),
+        pytest.param("a.json", b'{"instruction": "x"', r"a.json:1: torn", id="an object for an array"),
+    ],
+)  # fmt: skip
+def test_a_bad_input_names_file_and_line(tmp_path, name, data, says):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=says):
+        rows.read(str(tmp_path / name), need=("instruction",))
+
+
+def test_a_missing_input_that_is_still_growing_says_so(tmp_path):
+    (tmp_path / "a.json.part").touch()
+    with pytest.raises(UserError, match="still growing"):
+        rows.read(str(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\u2028\u2029\x85", '"\\frac{1}{2}"', "\ud800 alone", "🐦", "\x00"])
+def test_any_text_comes_back_as_it_was_and_stays_on_its_line(tmp_path, text):
+    out = make(tmp_path)
+    out.add(0, {"instruction": text})
+    out.finish(1)
+    assert rows.read(str(out.path)) == [{"instruction": text}]
+    assert out.path.read_bytes().count(b"\n") == 3
+
+
+def make(tmp_path, **settings) -> rows.Output:
+    out = rows.Output(str(tmp_path / "o.json"), "stage", {"temperature": 0.05} | settings)
+    if not out.finished:
+        out.open({})
+    return out
+
+
+def test_the_file_appears_whole_in_key_order_with_dropped_rows_beside_it(tmp_path):
+    out = make(tmp_path)
+    for key in (2, 0, 1):
+        out.add(key, {"n": key}, "odd" if key == 1 else None)
+    assert not out.path.exists()
+    out.finish(3)
+    assert out.path.read_text() == '[\n{"n": 0},\n{"n": 2}\n]\n'
+    assert (tmp_path / "o.json.dropped.jsonl").read_text() == '{"why": "odd", "n": 1}\n'
+    meta = json.loads((tmp_path / "o.json.meta.json").read_text())
+    assert (meta["rows_in"], meta["rows_out"], meta["dropped"]) == (3, 2, {"odd": 1})
+    assert not out.part.exists()
+
+
+def test_rows_that_are_not_accounted_for_stop_the_stage(tmp_path):
+    out = make(tmp_path)
+    out.add(0, {})
+    with pytest.raises(AssertionError, match="2 rows in, 1 accounted for"):
+        out.finish(2)
+    assert not out.path.exists()
+
+
+def test_cut_at_any_byte_the_part_file_keeps_every_whole_line(tmp_path):
+    out = make(tmp_path)
+    for key in range(3):
+        out.add(key, {"text": "é" * (key + 1)})
+    whole = out.part.read_bytes()
+    os.close(out._fd)
+    for cut in range(len(whole) + 1):
+        out.part.write_bytes(whole[:cut])
+        again = make(tmp_path)
+        assert len(again) == whole[:cut].count(b"\n")
+        for key in range(3):
+            if key not in again:
+                again.add(key, {"text": "é" * (key + 1)})
+        assert again.part.read_bytes() == whole
+        os.close(again._fd)
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["while it grows", "when it is finished"])
+def test_other_settings_are_refused_and_named(tmp_path, finished):
+    out = make(tmp_path)
+    if finished:
+        out.add(0, {})
+        out.finish(1)
+    with pytest.raises(UserError, match=r"o.json was made with temperature 0.05, now 0.8; use another --save_path or --overwrite"):
+        make(tmp_path, temperature=0.8)
+
+
+def test_overwrite_starts_again(tmp_path):
+    out = make(tmp_path)
+    out.add(0, {})
+    out.finish(1)
+    again = rows.Output(str(out.path), "stage", {"temperature": 0.8}, overwrite=True)
+    assert not again.finished and not out.path.exists()
+
+
+def test_an_input_with_other_contents_is_refused_but_may_move(tmp_path):
+    (tmp_path / "in.json").write_text("1")
+    (tmp_path / "moved.json").write_text("1")
+    (tmp_path / "other.json").write_text("2")
+
+    def output(name: str) -> rows.Output:
+        return rows.Output(str(tmp_path / "o.json"), "stage", {}, (str(tmp_path / name),))
+
+    output("in.json").open({})
+    output("moved.json")
+    with pytest.raises(UserError, match="other contents of .*other.json"):
+        output("other.json")
+
+
+def test_a_file_that_no_stage_made_is_not_overwritten(tmp_path):
+    (tmp_path / "o.json").write_text("precious")
+    with pytest.raises(UserError, match="meta.json cannot be read; use another --save_path"):
+        make(tmp_path)
+    assert (tmp_path / "o.json").read_text() == "precious"
+
+
+def test_two_processes_cannot_write_the_same_file(tmp_path):
+    make(tmp_path)
+    with pytest.raises(UserError, match="being written by another process"):
+        make(tmp_path)
+
+
+def test_a_full_disk_leaves_no_torn_line(tmp_path, monkeypatch):
+    out = make(tmp_path)
+    out.add(0, {"n": 0})
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:5]))  # what a full disk does
+    with pytest.raises(OSError, match="No space left"):
+        out.add(1, {"n": 1})
+    assert out.part.read_bytes().count(b"\n") == 1 and out.part.read_bytes().endswith(b"\n")
+
+
+def test_seeds_differ_by_row_and_stay_in_a_servers_range():
+    seeds = {rows.derive_seed(0, k) for k in range(10_000)}
+    assert len(seeds) > 9_990 and all(0 <= s < 2**31 - 64 for s in seeds)
