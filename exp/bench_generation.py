@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 from lib import chat, cli, generate, models, problems, rows
-from lib.engine import Completion, VllmEngine
+from lib.engine import Completion, Sampling
+from lib.engine_vllm import VllmEngine
+from lib.output import Output
 
 
 class LoadedBackend(generate.Backend):
@@ -25,7 +27,7 @@ class LoadedBackend(generate.Backend):
 _ENGINES: dict[str, VllmEngine] = {}
 
 
-def raw(engine: VllmEngine, questions: list[dict], sampling: generate.engine.Sampling) -> tuple[float, int]:
+def raw(engine: VllmEngine, questions: list[dict], sampling: Sampling) -> tuple[float, int]:
     """(seconds, tokens) of one call of LLM.generate with the prompts and seeds that the stage would use."""
     from vllm import SamplingParams
 
@@ -38,13 +40,13 @@ def raw(engine: VllmEngine, questions: list[dict], sampling: generate.engine.Sam
     return time.monotonic() - start, sum(len(o.token_ids) for out in outputs for o in out.outputs)
 
 
-def stage(model: models.Model, questions: list[dict], sampling: generate.engine.Sampling, folder: Path) -> tuple[float, int]:
+def stage(model: models.Model, questions: list[dict], sampling: Sampling, folder: Path) -> tuple[float, int]:
     """(seconds, tokens) of the stages' own loop, files and all."""
 
     def columns(completions: tuple[Completion, ...]) -> dict:
         return {"responses": [c.text for c in completions], "finish_reasons": [c.finish_reason for c in completions]}
 
-    out = rows.Output(str(folder / "out.json"), "bench", {}, overwrite=True)
+    out = Output(str(folder / "out.json"), "bench", {}, overwrite=True)
     start = time.monotonic()
     generate.answer(out, questions, model, sampling, 0, LoadedBackend(), columns)
     return time.monotonic() - start, out.meta["tokens"]
@@ -58,7 +60,10 @@ def main(model_path: str, prompts: int = 400, rounds: int = 3, max_tokens: int =
     engine = VllmEngine(model)
     close, engine.close = engine.close, lambda: None
     _ENGINES[model.path] = engine
-    lines = ["| answers a row | raw tokens/s | stage tokens/s | stage / raw | overhead a row |", "| --: | --: | --: | --: | --: |"]
+    lines = [
+        "| answers a row | raw tokens/s | stage tokens/s | stage / raw | overhead a row |",
+        "| --: | --: | --: | --: | --: |",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         for n in (1, 7):
             sampling = generate.sampling(0.8, 0.95, max_tokens, n)

@@ -156,8 +156,8 @@ ranked by {reward_model}. Made on {date} by Tiding.
 | `<domain>_ins_7res_armorm.json` | preference training (DPO, RLHF) | + responses (best first), scores, finish_reasons |
 | `dataset_info.json` | counts and settings | |
 
-A `.json` file is one array with one row a line; `X.meta.json` holds the settings that made X, `X.dropped.jsonl` what was left out and
-why. A response with finish_reason "length" was cut off by the token limit. The answers are the model's own and not all right.
+A `.json` file is one array with one row a line; `X.meta.json` holds the settings that made X, `X.dropped.jsonl` what was left out
+and why. A response with finish_reason "length" was cut off by the token limit. The answers are the model's own and not all right.
 
 ## Settings
 
@@ -172,6 +172,10 @@ The text is under the terms of the model that wrote it.
 """
 
 
+CHECKED = """"Well formed": the project's own parser reads the problem back in the asked domain. "Right": the answer is the one
+which that parser computes, over well-formed problems."""
+
+
 def card(combined: dict, infos: list[dict], lines: list[str]) -> str:
     """README.md of a run: its true counts and true settings."""
     settings = ["| domain | stage | settings |", "| --- | --- | --- |"]
@@ -179,9 +183,7 @@ def card(combined: dict, infos: list[dict], lines: list[str]) -> str:
         for stage, facts in i["stages"].items():
             shown = ", ".join(f"{k} {v}" for k, v in facts["settings"].items() if k not in ("model", "domain", "system_prompt"))
             settings.append(f"| {i['domain']} | {stage} | {shown or '–'} |")
-    note = "" if "checked" not in combined else (
-        "Well formed: the project's own parser reads the problem back in the asked domain. Right: the answer that parser computes, "
-        "over well-formed problems.")  # fmt: skip
+    note = CHECKED if "checked" in combined else ""
     return CARD.format(name=combined["dataset_name"], problems=f"{combined['total_problems']:,}", model=combined["model"],
                        reward_model=combined["reward_model"], date=combined["generation_date"][:10], table="\n".join(lines),
                        checked=note, settings="\n".join(settings), first=infos[0]["domain"])  # fmt: skip

@@ -12,9 +12,10 @@ The pre-query prompt is the model's own chat template with the domain's system p
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lib import chat, cli, generate, models, quality
+from lib import chat, cli, generate, models, progress, quality
 from lib.engine import Reply, Request
-from lib.rows import Output, derive_seed, row_id
+from lib.output import Output
+from lib.rows import derive_seed, row_id
 
 ATTEMPTS_PER_ROW = 4
 
@@ -94,7 +95,7 @@ def main(
 
     if good < total_prompts:
         repeats = len(out) - sum(out.dropped().values()) - good
-        drops = generate.reasons({**out.dropped(), "repeated": repeats} if repeats else out.dropped())
+        drops = progress.reasons({**out.dropped(), "repeated": repeats} if repeats else out.dropped())
         raise cli.Shortfall(f"{save_path}: only {good:,} of {total_prompts:,} problems after {len(out):,} attempts: {drops}; "
                             "ask for fewer, or change the temperature and --overwrite")  # fmt: skip
     kept: set[str] = set()

@@ -10,6 +10,7 @@ All answers of a row are one request: the engine reads the prompt once and sampl
 
 from lib import cli, generate, models, rows
 from lib.engine import Completion
+from lib.output import Output
 
 
 def columns(completions: tuple[Completion, ...]) -> dict:
@@ -38,7 +39,7 @@ def main(
     model = models.find(model_path)
     settings = {"model": models.identity(model), "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     settings |= {"num_responses": num_responses, "seed": seed}
-    out = rows.Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
+    out = Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
     if generate.announce(out, f"{num_responses} answers to each row of {ins_data_path}", model):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))

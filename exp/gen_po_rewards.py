@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from lib import cli, generate, models, rows
 from lib.engine import Reply, Request
+from lib.output import Output
 
 
 def ranked(row: dict, scores: tuple[float, ...]) -> dict:
@@ -39,7 +40,7 @@ def main(
         model = replace(model, runner="pooling")
     if model.runner == "transformers" and engine == "vllm" and not trust_remote_code:
         raise cli.UserError(f"{model.path} is scored by Python code of its own repository; --trust_remote_code allows that")
-    out = rows.Output(save_path, "gen_po_rewards", {"model": models.identity(model)}, (ins_data_path,), overwrite)
+    out = Output(save_path, "gen_po_rewards", {"model": models.identity(model)}, (ins_data_path,), overwrite)
     if generate.announce(out, f"scores for the answers of {ins_data_path}", model):
         return
     answered = rows.read(ins_data_path, need=("instruction", "responses"))

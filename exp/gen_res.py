@@ -10,6 +10,7 @@ Thinking between <think> tags stays in the response. An answer cut off by --max_
 
 from lib import cli, generate, models, rows
 from lib.engine import Completion
+from lib.output import Output
 
 
 def columns(completions: tuple[Completion, ...]) -> dict:
@@ -35,7 +36,7 @@ def main(
     backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
     model = models.find(model_path)
     settings = {"model": models.identity(model), "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
-    out = rows.Output(save_path, "gen_res", settings | {"seed": seed}, (ins_data_path,), overwrite)
+    out = Output(save_path, "gen_res", settings | {"seed": seed}, (ins_data_path,), overwrite)
     if generate.announce(out, f"one answer to each row of {ins_data_path}", model):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))

@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 
-from lib import chat, cli, generate, models
+from lib import chat, cli, models, progress
 from lib.models import Domain, Model
 from lib.rows import ROOT
 
@@ -65,8 +65,10 @@ def check_device(model: Model, devices: list[float]) -> str:
         raise cli.UserError(f"{model.name} is set to {tp} GPUs (tensor_parallel_size) and this machine has {len(devices)}")
     room = sum(devices[:tp]) * 1.0737 * model.gpu_memory_utilization
     if weights * 1.1 > room:
-        raise cli.UserError(f"{model.name} needs {weights * 1.1:.0f} GB of GPU memory ({weights:.0f} of weights and a tenth for "
-                            f"the cache); {tp} GPU(s) give {room:.0f}: raise tensor_parallel_size or take a smaller model")  # fmt: skip
+        raise cli.UserError(
+            f"{model.name} needs {weights * 1.1:.0f} GB of GPU memory ({weights:.0f} of weights, a tenth for the cache); "
+            f"{tp} GPUs give {room:.0f}: raise tensor_parallel_size or take a smaller model"
+        )
     return f"{tp} of {len(devices)} GPUs, {weights:.0f} of {room:.0f} GB for weights"
 
 
@@ -117,7 +119,7 @@ def estimate(model: Model, chosen: list[tuple[Domain, int]]) -> str:
     line = f"{total:,} problems x (1 problem + 1 + {RESPONSES} answers) at half their token limits = {tokens / 1e6:,.1f}M tokens"
     if not model.tokens_s:
         return f"{line}; tokens/s of {model.name} unknown"
-    return f"{line} / {model.tokens_s:,.0f} tokens/s = {generate.clock(tokens / model.tokens_s)}"
+    return f"{line} / {model.tokens_s:,.0f} tokens/s = {progress.clock(tokens / model.tokens_s)}"
 
 
 def main(
@@ -176,7 +178,9 @@ def check_disk_and_port(need_gb: float) -> None:
             try:
                 s.bind(("127.0.0.1", int(port)))
             except (OSError, ValueError, OverflowError):
-                raise cli.UserError(f"PORT {port} cannot be used: it is taken, or no number; leave it out for a free one") from None
+                raise cli.UserError(
+                    f"PORT {port} cannot be used: it is taken, or no number; leave it out for a free one"
+                ) from None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 
-from lib import cli, engine, models
+from lib import cli, engine_vllm, models
 
 
 def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
@@ -25,7 +25,7 @@ def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool
     found += ["--gpu-memory-utilization", str(model.gpu_memory_utilization), "--generation-config", "vllm"]
     found += ["--max-model-len", str(model.max_model_len)] if model.max_model_len else []
     found += ["--runner", "pooling"] if pooling else []
-    found += ["--distributed-executor-backend", "uni"] if engine.on_cpu() else []
+    found += ["--distributed-executor-backend", "uni"] if engine_vllm.on_cpu() else []
     found += ["--trust-remote-code"] if trust_remote_code else []
     return found + ["--uvicorn-log-level", "warning"] + shlex.split(os.environ.get("VLLM_FLAGS", ""))
 
@@ -49,13 +49,13 @@ def main(model_path: str, port: int, pooling: bool = False, trust_remote_code: b
     if model.runner == "transformers":
         if not trust_remote_code:
             raise cli.UserError(f"{model.path} is scored by Python code of its own; --trust_remote_code allows that")
-        from lib.reward_model import serve
+        from lib.engine_transformers import serve
 
         serve(model, port, trust_remote_code)
         return
     _die_with_parent()
-    if engine.on_cpu():
-        engine.set_up_cpu(share=(os.cpu_count() or 1) - 1)  # one core is left to the HTTP side
+    if engine_vllm.on_cpu():
+        engine_vllm.set_up_cpu(share=(os.cpu_count() or 1) - 1)  # one core is left to the HTTP side
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     os.execv(command[0], command + flags(model, port, pooling or model.runner == "pooling", trust_remote_code))
 

@@ -17,6 +17,7 @@ model=$1 jobs=${JOBS:-6}
 plan=$("$python" "$root/exp/preflight.py" --model "$model" ${COUNT:+--count "$COUNT"} ${SCALE:+--scale "$SCALE"} \
   ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 IFS=$'\t' read -r _ _ _ _ _ _ name reward_model <<<"$plan"
+mapfile -t domains < <(cut -f 1 <<<"$plan")
 export RUN=${RUN:-${name}_AllDomains_$(date +%Y%m%d_%H%M%S)}
 out=$root/data/$RUN logs=$root/data/$RUN/logs
 
@@ -32,10 +33,14 @@ resume() {
 trap resume EXIT
 trap 'exit 130' INT TERM HUP
 
-# each PHASE MODEL URL LOG: that half of every domain, beside one server. In the background and waited for, so that a
-# signal ends the wait at once; serve.sh then ends its server and its command.
+# each PHASE MODEL URL LOG FILE…: that half of every domain, beside one server. In the background and waited for, so that
+# a signal ends the wait at once; serve.sh then ends its server and its command.
 each() {
-  PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log "$here/serve.sh" "$2" \
+  local made=() domain file
+  for domain in "${domains[@]}"; do
+    for file in "${@:5}"; do made+=("$out/$domain/${domain}_$file.json"); done
+  done
+  PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log "$here/serve.sh" "$2" "${made[@]}" -- \
     xargs -P "$jobs" -L 1 "$here/generate_domain_dataset.sh" "$model" < <(cut -f 1,2 <<<"$plan") &
   local child=$!
   trap 'kill -TERM "$child" 2>/dev/null; wait "$child" || true; exit 130' INT TERM HUP
@@ -43,6 +48,6 @@ each() {
 }
 
 [[ ${DRY:-} ]] || mkdir -p "$logs"
-each generate "$model" "${POLICY_URL:-}" policy_server
-POOLING=1 each rank "$reward_model" "${REWARD_URL:-}" reward_server
+each generate "$model" "${POLICY_URL:-}" policy_server ins_res ins_7res
+POOLING=1 each rank "$reward_model" "${REWARD_URL:-}" reward_server ins_7res_armorm
 step describe_dataset --run_path "$out" --model_path "$model"

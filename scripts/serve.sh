@@ -1,17 +1,26 @@
 #!/usr/bin/env bash
 # Run a command beside a model server, which is loaded once and gone when the command ends, fails or is interrupted.
 #
-#   scripts/serve.sh MODEL COMMAND…     COMMAND finds the server's address in $BASE_URL
+#   scripts/serve.sh MODEL [FILE…] -- COMMAND…     COMMAND finds the server's address in $BASE_URL
 #
+# Where every FILE exists already COMMAND has nothing to ask and runs without a server.
 # PORT=8000 (default: a free one)   LOG=server.log   TIMEOUT=1200 s for loading   POOLING=1 for a reward model
 # TRUST_REMOTE_CODE=1 runs the model's own code   VLLM_FLAGS="--data-parallel-size 4" goes to vLLM as it is
 # BASE_URL=http://…/v1 set already: that server is used, none is started. DRY=1 prints the commands.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-[[ $# -ge 2 ]] || die "usage: scripts/serve.sh MODEL COMMAND…"
-model=$1
+usage='usage: scripts/serve.sh MODEL [FILE…] -- COMMAND…'
+[[ $# -ge 3 ]] || die "$usage"
+model=$1 missing=0 files=0
 shift
-[[ ! ${BASE_URL:-} ]] || exec "$@"
+while [[ ${1:?$usage} != -- ]]; do
+  files=1
+  [[ -e $1 ]] || missing=1
+  shift
+done
+shift
+((missing || ! files)) || BASE_URL=${BASE_URL:-http://127.0.0.1:9/v1} # the discard port: nobody answers there
+[[ ! ${BASE_URL:-} ]] || BASE_URL=$BASE_URL exec "$@"
 flags=(--model_path "$model" ${POOLING:+--pooling} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 if [[ ${DRY:-} ]]; then
   printf 'python exp/serve_model.py --port %q' "${PORT:-8000}"

@@ -30,7 +30,7 @@ def _served(tmp_path_factory: pytest.TempPathFactory, model: Path, *flags: str):
     log = tmp_path_factory.mktemp("server") / "server.log"
     waiter = ["bash", "-c", 'echo "$BASE_URL"; exec cat']  # lives until its standard input is closed
     env = {**os.environ, "LOG": str(log), "PYTHON": sys.executable, **dict(f.split("=") for f in flags)}
-    process = subprocess.Popen([ROOT / "scripts/serve.sh", str(model), *waiter], env=env, text=True,
+    process = subprocess.Popen([ROOT / "scripts/serve.sh", str(model), "--", *waiter], env=env, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
     url = process.stdout.readline().strip()
     assert url, log.read_text()[-3000:]

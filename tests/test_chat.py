@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from lib import chat
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
+
+from lib import chat
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "chat_templates"
 SYSTEM = "You teach algebra."

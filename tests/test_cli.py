@@ -1,6 +1,7 @@
 """Flags from a typed main, --config, and one-line errors."""
 
 import pytest
+
 from lib import cli
 
 

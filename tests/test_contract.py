@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+
 from conftest import ROOT, stage
 
 STAGES = sorted(p.stem for p in (ROOT / "exp").glob("*.py"))
@@ -60,7 +61,7 @@ def test_the_docstring_says_what_goes_in_and_out_and_its_command_parses(name):
     doc = ast.get_docstring(ast.parse(source(name)))
     assert re.search(r"^in ", doc, re.M) and re.search(r"^out ", doc, re.M)
     assert doc.split("\n")[0].endswith(".")
-    (command,) = re.findall(rf"^ *(python exp/{name}\.py .*(?:\\\n.*)*)", doc, re.M)
+    (command,) = re.findall(rf"^ *(python exp/{name}\.py (?:.*\\\n)*.*)", doc, re.M)
     code = "import sys; sys.path.insert(0, 'exp'); from lib import cli; import {0}; print(cli.parse({0}.main, sys.argv[1:]))"
     words = shlex.split(command.replace("\\\n", " "))[2:]
     result = subprocess.run([sys.executable, "-c", code.format(name), *words], cwd=ROOT, capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """What counts as a usable problem statement."""
 
 import pytest
+
 from lib import quality
 
 GOOD = [

@@ -4,7 +4,6 @@ The model is the real one, behind a real vLLM server; in between stands a proxy 
 """
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from conftest import ROOT, TINY, TINY_RM, stage
 
 KILLS = 6  # of each of the four stages: 24 in all
@@ -104,7 +104,7 @@ def test_killed_again_and_again_a_stage_asks_for_nothing_twice_and_ends_in_the_s
     part, rng = tmp_path / f"{out.name}.part", random.Random(name)
     command = [sys.executable, str(ROOT / f"exp/{name}.py"), *flags(name, quiet, tmp_path), "--base_url", proxy.url]
     total, in_flight = 60, 4 * (7 if name == "gen_po_rewards" else 1)
-    kills, lost = 0, 0
+    kills = 0
     for k in range(KILLS):
         goal = (k + 1) * total // (KILLS + 1)
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -163,8 +163,9 @@ def test_nothing_vanishes_and_the_ranking_falls(quiet):
 
 def test_a_dead_server_is_tried_again_with_back_off_and_then_fails_clearly(quiet, tmp_path, policy_url):
     proxy = CountingProxy(policy_url)
-    command = [sys.executable, str(ROOT / "exp/gen_res.py"), *flags("gen_res", quiet, tmp_path), "--base_url", proxy.url]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "TIDING_RETRIES": "2"})
+    fewer = "import sys; sys.argv[0] = 'gen_res'; from lib import cli, engine_openai; engine_openai.RETRIES = 2; import gen_res; cli.run(gen_res.main)"
+    command = [sys.executable, "-c", fewer, *flags("gen_res", quiet, tmp_path), "--base_url", proxy.url]
+    process = subprocess.Popen(command, cwd=ROOT / "exp", stderr=subprocess.PIPE, text=True)
     while records(tmp_path / "res.json.part") < 5:
         time.sleep(0.005)
     proxy.shutdown()

@@ -4,8 +4,10 @@ import json
 import os
 
 import pytest
+
 from lib import rows
 from lib.cli import UserError
+from lib.output import Output
 
 
 @pytest.mark.parametrize(
@@ -45,8 +47,8 @@ def test_any_text_comes_back_as_it_was_and_stays_on_its_line(tmp_path, text):
     assert out.path.read_bytes().count(b"\n") == 3
 
 
-def make(tmp_path, **settings) -> rows.Output:
-    out = rows.Output(str(tmp_path / "o.json"), "stage", {"temperature": 0.05} | settings)
+def make(tmp_path, **settings) -> Output:
+    out = Output(str(tmp_path / "o.json"), "stage", {"temperature": 0.05} | settings)
     if not out.finished:
         out.open({})
     return out
@@ -96,7 +98,9 @@ def test_other_settings_are_refused_and_named(tmp_path, finished):
     if finished:
         out.add(0, {})
         out.finish(1)
-    with pytest.raises(UserError, match=r"o.json was made with temperature 0.05, now 0.8; use another --save_path or --overwrite"):
+    with pytest.raises(
+        UserError, match=r"o.json was made with temperature 0.05, now 0.8; use another --save_path or --overwrite"
+    ):
         make(tmp_path, temperature=0.8)
 
 
@@ -104,7 +108,7 @@ def test_overwrite_starts_again(tmp_path):
     out = make(tmp_path)
     out.add(0, {})
     out.finish(1)
-    again = rows.Output(str(out.path), "stage", {"temperature": 0.8}, overwrite=True)
+    again = Output(str(out.path), "stage", {"temperature": 0.8}, overwrite=True)
     assert not again.finished and not out.path.exists()
 
 
@@ -113,8 +117,8 @@ def test_an_input_with_other_contents_is_refused_but_may_move(tmp_path):
     (tmp_path / "moved.json").write_text("1")
     (tmp_path / "other.json").write_text("2")
 
-    def output(name: str) -> rows.Output:
-        return rows.Output(str(tmp_path / "o.json"), "stage", {}, (str(tmp_path / name),))
+    def output(name: str) -> Output:
+        return Output(str(tmp_path / "o.json"), "stage", {}, (str(tmp_path / name),))
 
     output("in.json").open({})
     output("moved.json")

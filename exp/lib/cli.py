@@ -141,4 +141,3 @@ def run(main: Callable) -> typing.NoReturn:
 
 def _terminate(signum: int, frame: object) -> typing.NoReturn:
     raise KeyboardInterrupt
-

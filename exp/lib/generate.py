@@ -1,16 +1,16 @@
 """The one loop of every stage that asks a model: keep the engine's queue full, write each row as it finishes."""
 
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import metadata
 
-from lib import cli, engine
+from lib import cli, engine, progress
 from lib.models import Model
-from lib.rows import ROOT, Output, derive_seed, row_id
+from lib.output import Output
+from lib.rows import ROOT, derive_seed, row_id
 
 
 @dataclass(frozen=True)
@@ -51,47 +51,6 @@ def notes(backend: Backend) -> dict:
     return {"engine": backend.engine, "versions": versions, "commit": git.stdout.strip() or None}
 
 
-class Progress:
-    """Rows done, rate, time left and drops on stderr: a bar on a terminal, else a plain line every 30 s."""
-
-    def __init__(self, total: int, done: int):
-        self.total, self.done, self.first, self.tokens = total, done, done, 0
-        self.started = self.last = time.monotonic()
-        self.bar = None
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=total, initial=done, desc=cli.stage_name(), unit=" rows", dynamic_ncols=True)
-
-    def advance(self, done: int, tokens: int, dropped: int) -> None:
-        self.tokens += tokens
-        if self.bar:
-            self.bar.update(done - self.done)
-            self.bar.set_postfix_str(f"{dropped} dropped")
-        self.done, now = done, time.monotonic()
-        if not self.bar and now - self.last >= 30:
-            self.last, rate = now, (done - self.first) / (now - self.started)
-            eta = f"eta {clock((self.total - done) / rate)}" if rate else "eta unknown"
-            cli.say(f"{done:,}/{self.total:,} rows  {rate:.1f}/s  {eta}  {dropped} dropped")
-
-    def close(self) -> None:
-        if self.bar:
-            self.bar.close()
-
-
-def clock(seconds: float) -> str:
-    """`42s`, `7m`, `3h05m`."""
-    if seconds < 90:
-        return f"{seconds:.0f}s"
-    return f"{seconds / 60:.0f}m" if seconds < 5400 else f"{int(seconds // 3600)}h{int(seconds % 3600 // 60):02d}m"
-
-
-def reasons(counts: dict[str, int]) -> str:
-    """`12 dropped (9 truncated, 3 empty)`, the most frequent first."""
-    listed = ", ".join(f"{n:,} {why}" for why, n in sorted(counts.items(), key=lambda c: -c[1]))
-    return f"{sum(counts.values()):,} dropped" + (f" ({listed})" if listed else "")
-
-
 def run(
     out: Output,
     load: Callable[[], object],
@@ -111,7 +70,8 @@ def run(
         return 0
     extra.append(first)
     loaded = load()
-    progress, limit = Progress(total, len(out) - sum(out.dropped().values())), batch_size or loaded.limit
+    shown = progress.Progress(out.path.name, total, len(out) - sum(out.dropped().values()))
+    limit = batch_size or loaded.limit
     started = time.monotonic()
     try:
         while True:
@@ -125,14 +85,14 @@ def run(
             for reply in loaded.poll():
                 extra.extend(accept(reply))
                 dropped = sum(out.dropped().values())
-                progress.advance(len(out) - dropped, reply.tokens, dropped)
+                shown.advance(len(out) - dropped, reply.tokens, dropped)
     finally:
-        progress.close()
-        out.meta["tokens"] = out.meta.get("tokens", 0) + progress.tokens
+        shown.close()
+        out.meta["tokens"] = out.meta.get("tokens", 0) + shown.tokens
         out.meta["asking_seconds"] = round(out.meta.get("asking_seconds", 0) + time.monotonic() - started, 3)
         out.pause()
         loaded.close()
-    return progress.tokens
+    return shown.tokens
 
 
 def sampling(temperature: float, top_p: float, max_tokens: int, n: int = 1) -> engine.Sampling:
@@ -213,7 +173,7 @@ def summary(out: Output) -> str:
     """`4,988 rows, 12 dropped (9 truncated, 3 empty), 26m, 8,120 tokens/s` from the meta file."""
     m = out.meta
     rate = f", {m['tokens'] / m['asking_seconds']:,.0f} tokens/s" if m.get("tokens") and m.get("asking_seconds") else ""
-    return f"{m['rows_out']:,} rows, {reasons(m['dropped'])}, {clock(m['seconds'])}{rate}"
+    return f"{m['rows_out']:,} rows, {progress.reasons(m['dropped'])}, {progress.clock(m['seconds'])}{rate}"
 
 
 def done(out: Output) -> None:

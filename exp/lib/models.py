@@ -145,4 +145,3 @@ def domain(model: Model, name: str) -> Domain:
     if name not in known:
         raise UserError(f"no domain {name!r}; {near(name, known)}")
     return known[name]
-

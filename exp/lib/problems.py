@@ -61,17 +61,36 @@ def make(domain: str, rng: random.Random) -> Problem:
 
 def is_held_out(question: str) -> bool:
     """Whether the question is of the tenth, by its hash, that is never trained on."""
-    return hashlib.sha256(question.encode()).digest()[0] * 10 < 256  # 26 of 256 values: .102
+    return _bucket(question) < 26  # of 256: .102
 
 
 def fresh(count: int, seed: int) -> list[Problem]:
     """`count` distinct held-out problems, the domains in turn: `fresh(600, seed=…)` has 100 of each."""
-    rng, seen, found = random.Random(f"fresh {seed}"), set(), []
+    return _draw(count, f"fresh {seed}", range(5, 26))
+
+
+def development(count: int, seed: int) -> list[Problem]:
+    """As `fresh`, from a part of the held-out questions that `fresh` never draws: for choices made while training."""
+    return _draw(count, f"development {seed}", range(5))
+
+
+def training(count: int, seed: int | str) -> list[Problem]:
+    """`count` problems that are not held out, the domains in turn; questions may repeat."""
+    return _draw(count, f"training {seed}", range(26, 256), distinct=False)
+
+
+def _bucket(question: str) -> int:
+    return hashlib.sha256(question.encode()).digest()[0]
+
+
+def _draw(count: int, seed: str, buckets: range, distinct: bool = True) -> list[Problem]:
+    rng, seen, found = random.Random(seed), set(), []
     for domain in itertools.islice(itertools.cycle(DOMAINS), count):
         problem = make(domain, rng)
-        while problem.question in seen or not is_held_out(problem.question):
+        while problem.question in seen or _bucket(problem.question) not in buckets:
             problem = make(domain, rng)
-        seen.add(problem.question)
+        if distinct:
+            seen.add(problem.question)
         found.append(problem)
     return found
 

@@ -1,0 +1,177 @@
+"""The real drivers, in a copy of the project whose path has a space: run, rerun, interrupted, resumed, settings changed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """What git would clone, in a folder with a space in its name; beside it a Python that counts server starts."""
+    target = tmp_path_factory.mktemp("drivers") / "a tiding"
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in files.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    counting = target.parent / "counting python"
+    counting.write_text(
+        "#!/usr/bin/env bash\n"
+        f'[[ $1 != */serve_model.py ]] || echo "$*" >>"{target.parent}/starts"\n'
+        f'exec "{sys.executable}" "$@"\n'
+    )
+    counting.chmod(0o755)
+    return target
+
+
+def run(copy: Path, *command: str, **settings: str) -> subprocess.CompletedProcess:
+    env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), **settings}
+    return subprocess.run([copy / command[0], *command[1:]], env=env, text=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def starts(copy: Path) -> list[str]:
+    """The models whose servers were started since the last call."""
+    log = copy.parent / "starts"
+    found = re.findall(r"--model_path (\S+|.*?tiny(?:-rm)?)(?: --|$)", log.read_text(), re.M) if log.exists() else []
+    log.unlink(missing_ok=True)
+    return [Path(f).name for f in found]
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        pytest.param(["99", "2"], "no model 99; known: 0 tiny, 1 DeepSeek", id="unknown number"),
+        pytest.param(["tyny", "2"], "did you mean 'tiny'", id="misspelt model"),
+        pytest.param(["0", "7"], "no MODE 7; known: 1 one domain", id="unknown mode"),
+        pytest.param(["0", "1", "algebr", "5"], "did you mean 'algebra'", id="misspelt domain"),
+        pytest.param(["0", "1"], "mode 1 makes one domain", id="mode 1 without a domain"),
+        pytest.param(["0", "2", "algebra"], "that is mode 1", id="one domain in the mode for all"),
+        pytest.param(["0", "1", "algebra", "0"], "COUNT '0'", id="count 0"),
+        pytest.param(["0", "1", "algebra", "-1"], "COUNT '-1'", id="count -1"),
+        pytest.param(["0", "1", "algebra", "abc"], "COUNT 'abc'", id="count abc"),
+        pytest.param(["0", "4"], "mode 4 needs COUNT", id="mode 4 without a count"),
+        pytest.param(["0", "1", "algebra", "5", "6"], "not 5 arguments", id="too many arguments"),
+        pytest.param([], "usage: ./run_math_generation.sh MODEL MODE", id="no arguments and no terminal"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_exit_2_and_nothing_is_made(copy, arguments, says):
+    before = sorted((copy / "data").iterdir())
+    result = run(copy, "run_math_generation.sh", *arguments)
+    assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert says in result.stderr
+    assert sorted((copy / "data").iterdir()) == before and not starts(copy)
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a GPU")
+def test_a_model_too_large_for_this_machine_says_so_at_once_and_what_to_run_instead(copy):
+    started = time.monotonic()
+    result = run(copy, "run_math_generation.sh", "1", "2")
+    assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert "needs a GPU" in result.stderr and "model 0" in result.stderr
+    assert time.monotonic() - started < 10
+
+
+def test_a_port_in_use_is_found_before_anything_is_loaded(copy):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = run(copy, "run_math_generation.sh", "0", "3", PORT=str(taken.getsockname()[1]))
+    assert result.returncode == 2 and "is taken" in result.stderr and not starts(copy)
+
+
+def test_a_dry_run_prints_every_command_and_starts_nothing(copy):
+    result = run(copy, "run_math_generation.sh", "0", "2", DRY="1", RUN="dry")
+    assert result.returncode == 0, result.stderr
+    for domain in DOMAINS:
+        for file in ("ins", "ins_res", "ins_7res", "ins_7res_armorm"):
+            assert f"{domain}_{file}.json" in result.stdout
+    assert result.stdout.count("serve_model.py") == 2 and "describe_dataset.py" in result.stdout
+    assert "--total_prompts 100 " in result.stdout  # 10,000 of the seed x 0.01
+    assert not starts(copy) and not (copy / "data/dry").exists()
+
+
+@pytest.fixture(scope="module")
+def quick(copy) -> tuple[subprocess.CompletedProcess, Path]:
+    """One undisturbed quick test of every domain by the front door: 5 problems each."""
+    return run(copy, "run_math_generation.sh", "0", "3", RUN="quick"), copy / "data/quick"
+
+
+def test_the_main_job_makes_every_file_and_loads_each_model_once(copy, quick):
+    result, out = quick
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert starts(copy) == ["tiny", "tiny-rm"]
+    for domain in DOMAINS:
+        rows = {f: json.loads((out / domain / f"{domain}_{f}.json").read_bytes()) for f in ("ins", "ins_res", "ins_7res_armorm")}
+        assert [len(r) for r in rows.values()] == [5, 5, 5]
+        assert all(len(row["responses"]) == len(row["scores"]) == 7 for row in rows["ins_7res_armorm"])
+        assert json.loads((out / domain / "dataset_info.json").read_bytes())["problems"] == 5
+    combined = json.loads((out / "combined_dataset_info.json").read_bytes())
+    assert combined["total_problems"] == 30 and list(combined["domains"]) == list(DOMAINS)
+    assert combined["checked"]["exact_repeats"] == 0
+    assert "30 math problems" in (out / "README.md").read_text()
+    assert "| all " in result.stdout and "The best-scored of 7 responses is right in" in result.stdout
+    assert str(out) in result.stdout
+
+
+def test_running_it_again_does_nothing_and_needs_no_server(copy, quick):
+    files = sorted(quick[1].glob("*/*.json"))
+    before = {f: f.read_bytes() for f in files if f.name != "dataset_info.json"}
+    again = run(copy, "run_math_generation.sh", "0", "3", RUN="quick")
+    assert again.returncode == 0 and {f: f.read_bytes() for f in before} == before
+    assert not starts(copy)
+
+
+def test_another_setting_for_the_same_run_is_refused(copy, quick):
+    result = run(copy, "scripts/generate_domain_dataset.sh", "0", "algebra", "6", RUN="quick", PHASE="generate",
+                 BASE_URL="http://127.0.0.1:9/v1")  # fmt: skip
+    assert result.returncode == 2
+    assert "was made with total_prompts 5, now 6; use another --save_path or --overwrite" in result.stderr
+
+
+def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finishes_it(copy, quick):
+    env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), "RUN": "broken", "COUNT": "5"}
+    driver = subprocess.Popen([copy / "scripts/generate_all_math_domains.sh", "0"], env=env, text=True, stderr=subprocess.PIPE,
+                              stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    while driver.poll() is None and not any((copy / "data/broken").glob("*/*_ins_res.json")):
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGINT)
+    _, stderr = driver.communicate(timeout=60)
+    assert driver.returncode == 130, stderr
+    left = subprocess.run(["pgrep", "-s", str(driver.pid), "-a"], capture_output=True, text=True).stdout
+    assert left == ""
+    resume = re.search(r"not finished; to go on where it stopped:\n  (.*)", stderr)[1]
+    kept = {p: p.read_bytes() for p in (copy / "data/broken").glob("*/*_ins_res.json")}
+    starts(copy)
+    finished = subprocess.run(["bash", "-c", resume], env={k: v for k, v in env.items() if k not in ("RUN", "COUNT")},
+                              text=True, capture_output=True)  # fmt: skip
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert all(p.read_bytes() == data for p, data in kept.items())
+    for file in (copy / "data/broken").glob("*/*_ins*.json"):
+        assert file.read_bytes() == (quick[1] / file.relative_to(copy / "data/broken")).read_bytes(), file
+
+
+def test_a_server_that_dies_at_start_shows_its_last_words(copy, tmp_path):
+    broken = tmp_path / "broken model"
+    shutil.copytree(copy / "data/models/tiny", broken)
+    (broken / "model.safetensors").write_bytes(b"torn")
+    result = run(copy, "scripts/serve.sh", str(broken), "--", "true")
+    assert result.returncode == 2 and "died while it started" in result.stderr
+    assert "Error" in result.stderr  # of the server's log, not only ours
+
+
+def test_serve_gives_the_commands_exit_code_and_its_server_is_gone(copy, policy_url):
+    result = run(copy, "scripts/serve.sh", "0", "--", "bash", "-c", 'echo "$BASE_URL"; exit 7', BASE_URL=policy_url)
+    assert (result.returncode, result.stdout.strip()) == (7, policy_url)
