@@ -3,95 +3,28 @@
 in    nothing for the policy (lib/problems makes its texts); for the reward model the policy's folder
 out   a model folder of under 5 MB: config.json, model.safetensors, tokenizer, chat template, README.md with measured figures
       python exp/make_tiny.py --save_path data/models/tiny
-      python exp/make_tiny.py --policy_path data/models/tiny --save_path data/models/tiny-rm
 
+The reward model: --policy_path data/models/tiny --save_path data/models/tiny-rm. On one core an hour, and half of one.
 Killed, the same command goes on from the last checkpoint in SAVE_PATH.part; another --tokens shortens or lengthens the rest.
 """
 
-import math
 import os
 import random
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from lib import cli, problems, tiny
+from lib import cli, problem_templates, problems, tiny, tiny_card
+from lib import tiny_training as training
 
-BATCH = 4096  # tokens a step, padding included: 24M tokens are 5,900 steps
 BLOCK = 1500  # documents drawn, sorted by length and batched together: about 25 steps
 SAVE_EVERY = 2_000_000  # tokens between checkpoints, some five minutes
-WARM_UP = 30  # steps
+# Share of drills, weight of the user's words. Arithmetic comes first; at .3 half of the invented problems were ill posed.
+EARLY, LATE = (0.45, 0.3), (0.15, 0.6)
+JUDGE_RATE = 0.2  # of the policy's learning rates
 
 
-def batches(tokenizer: object, made: list[tiny.Document], rng: random.Random) -> list[tuple]:
-    """The documents as (ids, weights) of at most BATCH tokens, alike in length, padded on the right, in random order."""
-    import torch
-
-    texts = ["".join(text for text, _ in document) for document in made]
-    rows = []
-    for document, encoding in zip(made, tokenizer(texts, return_offsets_mapping=True).encodings, strict=True):
-        by_char = [weight for text, weight in document for _ in text]
-        rows.append((encoding.ids, [by_char[start] for start, _ in encoding.offsets]))
-    rows.sort(key=lambda row: len(row[0]))
-    found, group = [], []
-    for row in [*rows, None]:
-        if group and (row is None or (len(group) + 1) * len(row[0]) > BATCH):
-            ids = torch.full((len(group), len(group[-1][0])), tokenizer.pad_token_id)
-            weights = torch.zeros(ids.shape)
-            for k, (some, counts) in enumerate(group):
-                ids[k, : len(some)], weights[k, : len(some)] = torch.tensor(some), torch.tensor(counts)
-            found.append((ids, weights))
-            group = []
-        group.append(row)
-    rng.shuffle(found)
-    return found
-
-
-def optimizers(model: object) -> list:
-    """Muon for the matrices and AdamW for the embedding, norms and biases: a loss of .78 against .98 for AdamW alone."""
-    import torch
-
-    named = list(model.named_parameters())
-    matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name and "score" not in name]
-    rest = [p for name, p in named if not (p.ndim == 2 and "embed" not in name and "score" not in name)]
-    return [
-        torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01),
-        torch.optim.AdamW(rest, lr=5e-3, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
-
-
-def set_rate(optimizers: list, step: int, done: float, scale: float = 1.0) -> None:
-    """Warm up, hold, and fall linearly to 2% over the second half of the tokens."""
-    factor = scale * min(1.0, (step + 1) / WARM_UP) * min(1.0, max(0.02, 2 * (1 - done)))
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group.setdefault("full", group["lr"])
-            group["lr"] = group["full"] * factor
-
-
-def autocast():
-    """bfloat16 where the machine multiplies it (the weights stay fp32)."""
-    import torch
-
-    return torch.autocast("cpu", torch.bfloat16, enabled=AUTOCAST)
-
-
-AUTOCAST = True
-
-
-def loss_of(model: object, ids: object, weights: object) -> object:
-    """The weighted mean of the next-token losses."""
-    import torch.nn.functional as F
-
-    with autocast():
-        logits = model(input_ids=ids, use_cache=False).logits
-    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none")
-    counts = weights[:, 1:].flatten()
-    return (losses * counts).sum() / counts.sum()
-
-
-def train_policy(save_path: Path, tokens: int, seed: int, dev_problems: int) -> None:
+def train_policy(save_path: Path, tokens: int, seed: int, dev_problems: int, fresh_problems: int) -> None:
     """Train on `tokens` tokens; of the second half's checkpoints keep the one that works out most development problems."""
     import torch
 
@@ -99,38 +32,25 @@ def train_policy(save_path: Path, tokens: int, seed: int, dev_problems: int) -> 
     part.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny.make_tokenizer(seed)
     model = tiny.make_model(tokenizer, seed)
-    steppers = optimizers(model)
-    state = {"seed": seed, "seen": 0, "step": 0, "block": 0, "seconds": 0.0, "best": -1.0, "best_at": 0, "saved": 0, "looked": 0}
-    if (part / "state.pt").exists():
-        stored = torch.load(part / "state.pt", weights_only=True)
-        if stored["state"]["seed"] != seed:
-            raise cli.UserError(f"{part} was begun with seed {stored['state']['seed']}; remove it or give --seed so")
-        state = stored["state"]
-        model.load_state_dict(stored["model"])
-        for stepper, kept in zip(steppers, stored["steppers"], strict=True):
-            stepper.load_state_dict(kept)
-        cli.say(f"goes on at {state['seen']:,} tokens")
+    steppers = training.optimizers(model)
+    state = restore(part / "state.pt", seed, model, steppers)
     dev = problems.development(dev_problems, seed)
-    prompts = [tiny.before_answer(p.question, p.domain) for p in dev]
     model.train()
     began, told, told_seen = time.monotonic() - state["seconds"], time.monotonic(), state["seen"]
     while state["seen"] < tokens:
-        drill_share = 0.45 if state["seen"] < 0.45 * tokens else 0.15
         label = f"{seed} {state['block']}"
-        for ids, weights in batches(tokenizer, tiny.documents(BLOCK, label, drill_share), random.Random(label)):
-            set_rate(steppers, state["step"], state["seen"] / tokens)
-            loss = loss_of(model, ids, weights)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for stepper in steppers:
-                stepper.step()
-                stepper.zero_grad()
+        made = tiny.documents(BLOCK, label, *(EARLY if state["seen"] < 0.45 * tokens else LATE))
+        for ids, weights in training.batches(tokenizer, made, random.Random(label)):
+            training.set_rate(steppers, state["step"], state["seen"] / tokens)
+            loss = training.loss_of(model, ids, weights)
+            training.advance(model, steppers, loss)
             state["seen"] += ids.numel()
             state["step"] += 1
+            if state["seen"] >= tokens:
+                break
         state["block"] += 1
-        now = time.monotonic()
+        last, now = state["seen"] >= tokens, time.monotonic()
         state["seconds"] = now - began
-        last = state["seen"] >= tokens
         if now - told > 30 or last:
             speed = (state["seen"] - told_seen) / (now - told)
             eta = max(0, tokens - state["seen"]) / speed / 60
@@ -138,19 +58,111 @@ def train_policy(save_path: Path, tokens: int, seed: int, dev_problems: int) -> 
             told, told_seen = now, state["seen"]
         # Ten looks in the second half; the last ones are made at a low rate and mostly win.
         if last or state["seen"] > 0.5 * tokens and state["seen"] - state["looked"] > 0.05 * tokens:
-            answers = tiny.complete(model, tokenizer, prompts, 0.0, must_work=True)
-            right = sum(tiny.is_right(p, a[0]) for p, a in zip(dev, answers, strict=True)) / max(1, len(dev))
-            state["looked"] = state["seen"]
+            state["looked"], right = state["seen"], tiny_card.working_out(model, tokenizer, dev)
             cli.say(f"{state['seen']:,} tokens: {right:.3f} of {len(dev)} development problems right when worked out")
             if right >= state["best"]:
                 state |= {"best": right, "best_at": state["seen"]}
                 store(part / "best.pt", model.state_dict())
-        if state["seen"] - state["saved"] >= SAVE_EVERY or last:
+        if last or state["seen"] - state["saved"] >= SAVE_EVERY:
             state["saved"] = state["seen"]
             kept = {"state": state, "model": model.state_dict(), "steppers": [s.state_dict() for s in steppers]}
             store(part / "state.pt", kept)
     model.load_state_dict(torch.load(part / "best.pt", weights_only=True))
-    finish(save_path, lambda folder: tiny.save(model, tokenizer, folder, policy_card(model, tokenizer, state, dev_problems)))
+    facts = {k: state[k] for k in ("seed", "seen", "seconds", "best", "best_at")} | {
+        "tokens": tokens,
+        "dev_problems": dev_problems,
+        "parameters": model.num_parameters(),
+        "templates": len(problem_templates.TEMPLATES),
+        "threads": torch.get_num_threads(),
+        "invented": fresh_problems // 3,
+    }
+    solved = tiny_card.solving(model, tokenizer, fresh_problems, seed)
+    invented = {t: tiny_card.inventing(model, tokenizer, fresh_problems // 3, t, seed) for t in (1.0, 0.9)}
+    finish(save_path, model, tokenizer, tiny_card.policy_card(facts, solved, invented))
+
+
+def restore(path: Path, seed: int, model: object, steppers: list) -> dict:
+    """The counts of an earlier run, whose weights and moments go into `model` and `steppers`; zeros where there was none."""
+    import torch
+
+    if not path.exists():
+        counts = dict.fromkeys(("seen", "step", "block", "best_at", "saved", "looked"), 0)
+        return counts | {"seed": seed, "seconds": 0.0, "best": -1.0}
+    stored = torch.load(path, weights_only=True)
+    state = stored["state"]
+    if state["seed"] != seed:
+        raise cli.UserError(f"{path} is of --seed {state['seed']}, now {seed}; use another --save_path or remove it")
+    model.load_state_dict(stored["model"])
+    for stepper, kept in zip(steppers, stored["steppers"], strict=True):
+        stepper.load_state_dict(kept)
+    cli.say(f"goes on at {state['seen']:,} tokens")
+    return state
+
+
+def judged_answers(policy: object, tokenizer: object, count: int, seed: int) -> list[tuple[str, bool]]:
+    """Whole chats with the policy's distinct answers to training problems, half of them hotter, and whether each is right."""
+    asked, found = problems.training(count, f"reward {seed}"), []
+    for temperature, some in ((0.8, asked[: count // 2]), (1.0, asked[count // 2 :])):
+        prompts = [tiny.before_answer(p.question) for p in some]
+        answers = tiny_card.complete(policy, tokenizer, prompts, temperature, seed, n=7)
+        for i, (problem, texts) in enumerate(zip(some, answers, strict=True)):
+            # A judge is mostly shown a chat without a system prompt; a quarter have it, so that both are known.
+            domain = problem.domain if i % 4 == 0 else None
+            for text in sorted({*texts} - {""}):
+                found.append((tiny.after_answer(problem.question, text, domain), tiny_card.is_right(problem, text)))
+    return found
+
+
+def train_judge(policy_path: Path, save_path: Path, sampled: int, epochs: int, seed: int, fresh_problems: int) -> None:
+    """Train the policy's weights, with one output on the last token, to tell right answers from wrong ones."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(policy_path)
+    policy = AutoModelForCausalLM.from_pretrained(policy_path, dtype=torch.float32)
+    began = time.monotonic()
+    torch.manual_seed(seed)
+    model = AutoModelForSequenceClassification.from_pretrained(policy_path, num_labels=1, dtype=torch.float32)
+    torch.nn.init.zeros_(model.score.weight)  # starts as no opinion
+    examples = judged_answers(policy, tokenizer, sampled, seed)
+    cli.say(f"{len(examples):,} answers sampled, {time.monotonic() - began:.0f}s")
+    steppers, told, step = training.optimizers(model), time.monotonic(), 0
+    model.train()
+    for epoch in range(epochs):
+        rng = random.Random(f"{seed} {epoch}")
+        groups = grouped(examples, rng)
+        for k, group in enumerate(groups):
+            training.set_rate(steppers, step, (epoch + k / len(groups)) / epochs, JUDGE_RATE)
+            inputs = tokenizer([text for text, _ in group], return_tensors="pt", padding=True, return_token_type_ids=False)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = model(**inputs).logits[:, 0].float()
+            wanted = torch.tensor([float(right) for _, right in group])
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+            training.advance(model, steppers, loss)
+            step += 1
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                cli.say(f"epoch {epoch + 1}/{epochs}  {k}/{len(groups)} steps  loss {loss.item():.3f}")
+    made = {
+        "seed": seed,
+        "epochs": epochs,
+        "samples": len(examples),
+        "problems": sampled,
+        "right": sum(right for _, right in examples) / len(examples),
+        "seconds": time.monotonic() - began,
+        "threads": torch.get_num_threads(),
+    }
+    chosen = tiny_card.choosing(policy, model, tokenizer, fresh_problems, seed)
+    cli.say(f"of {fresh_problems} fresh problems right: {chosen}")
+    finish(save_path, model, tokenizer, tiny_card.judge_card(made, chosen))
+
+
+def grouped(examples: list[tuple[str, bool]], rng: random.Random) -> list[list[tuple[str, bool]]]:
+    """Groups of 48 of about the same length, in random order."""
+    order = sorted(examples, key=lambda example: len(example[0]) + rng.random())
+    groups = [order[at : at + 48] for at in range(0, len(order), 48)]
+    rng.shuffle(groups)
+    return groups
 
 
 def store(path: Path, what: dict) -> None:
@@ -161,12 +173,43 @@ def store(path: Path, what: dict) -> None:
     os.replace(f"{path}.new", path)
 
 
-def finish(save_path: Path, write: Callable[[Path], None]) -> None:
+def finish(save_path: Path, model: object, tokenizer: object, card: str) -> None:
     """Write the folder aside, then give it its name: a finished name means a whole folder."""
     part = Path(f"{save_path}.part")
     shutil.rmtree(part / "whole", ignore_errors=True)
-    write(part / "whole")
+    tiny.save(model, tokenizer, part / "whole", card)
+    for file in (part / "whole").iterdir():
+        file.chmod(0o644)  # safetensors gives its own to the owner alone
     os.replace(part / "whole", save_path)
     shutil.rmtree(part)
     size = sum(f.stat().st_size for f in save_path.iterdir())
     cli.say(f"wrote {save_path}: {size / 1e6:.1f} MB")
+
+
+def main(
+    save_path: str,
+    policy_path: str = "",
+    tokens: int = 21_000_000,
+    seed: int = 0,
+    dev_problems: int = 300,
+    fresh_problems: int = 600,
+    sampled_problems: int = 3000,
+    epochs: int = 3,
+):
+    if policy_path and not Path(policy_path, "config.json").exists():
+        raise cli.UserError(f"{policy_path}: no model there (no config.json); make the policy first")
+    if Path(save_path).exists():
+        cli.say(f"{save_path} is there already; nothing to do")
+        return
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    if policy_path:
+        train_judge(Path(policy_path), Path(save_path), sampled_problems, epochs, seed, fresh_problems // 2)
+    else:
+        train_policy(Path(save_path), tokens, seed, dev_problems, fresh_problems)
+
+
+if __name__ == "__main__":
+    cli.run(main)

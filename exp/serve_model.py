@@ -25,7 +25,8 @@ def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool
     found += ["--gpu-memory-utilization", str(model.gpu_memory_utilization), "--generation-config", "vllm"]
     found += ["--max-model-len", str(model.max_model_len)] if model.max_model_len else []
     found += ["--runner", "pooling"] if pooling else []
-    found += ["--distributed-executor-backend", "uni"] if engine_vllm.on_cpu() else []
+    found += ["--distributed-executor-backend", "uni", "--no-enable-chunked-prefill"] if engine_vllm.on_cpu() else []
+    found += ["--enforce-eager"] if model.enforce_eager else []
     found += ["--trust-remote-code"] if trust_remote_code else []
     return found + ["--uvicorn-log-level", "warning"] + shlex.split(os.environ.get("VLLM_FLAGS", ""))
 

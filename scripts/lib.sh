@@ -23,7 +23,7 @@ step() {
   fi
   mkdir -p "$logs"
   printf '%(%T)T  %s  log %s\n' -1 "$stage" "$log" >&2
-  # tee -i: after Ctrl-C the stage still says what it kept.
-  "$python" "$root/exp/$stage.py" "$@" 2>&1 | tee -ia "$log" >&2
+  # Only stderr goes to the log as well; tee -i: after Ctrl-C the stage still says what it kept.
+  { "$python" "$root/exp/$stage.py" "$@" 2>&1 >&3 | tee -ia "$log" >&2; } 3>&1
   printf '%(%T)T  %s  done in %ds\n' -1 "$stage" "$((SECONDS - started))" >&2
 }

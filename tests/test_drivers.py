@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from conftest import ROOT
 
 DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
@@ -20,7 +21,9 @@ DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "di
 def copy(tmp_path_factory) -> Path:
     """What git would clone, in a folder with a space in its name; beside it a Python that counts server starts."""
     target = tmp_path_factory.mktemp("drivers") / "a tiding"
-    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
     for name in files.decode().split("\0"):
         if name and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

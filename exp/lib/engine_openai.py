@@ -71,6 +71,8 @@ class OpenAIEngine:
             # The prompt does not fit: a fault of that row alone. Every other 4xx is a fault of the whole run.
             long = any(words in e.message for words in ("context length", "max_model_len", "context_length", "too long"))
             reply = Reply(request.key, refused="too long") if long else e
+        except asyncio.CancelledError:
+            raise
         except Exception as e:  # handed to the caller's thread, raised by poll()
             reply = e
         self._done.put(reply)
@@ -122,6 +124,14 @@ class OpenAIEngine:
         return done
 
     def close(self) -> None:
+        async def cancel() -> None:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+            await self._client.close()
+
+        asyncio.run_coroutine_threadsafe(cancel(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
 
 

@@ -40,11 +40,13 @@ class VllmEngine:
             set_up_cpu(share=os.cpu_count() or 1)
         from vllm import LLM
 
-        facts = {k: getattr(model, k) for k in ("dtype", "tensor_parallel_size", "gpu_memory_utilization")}
+        # vLLM 0.31 on a CPU: a prompt that is read in parts crashes a request with a seed ("CPU Generator does not use offset").
+        chunks = {"enable_chunked_prefill": False} if on_cpu() else {}
+        facts = {k: getattr(model, k) for k in ("dtype", "tensor_parallel_size", "gpu_memory_utilization", "enforce_eager")}
         runner = "pooling" if model.runner == "pooling" else "generate"
         self.llm = LLM(model.path, runner=runner, max_model_len=model.max_model_len, generation_config="vllm",
                        enable_prefix_caching=True, trust_remote_code=trust_remote_code, disable_log_stats=True,
-                       **facts)  # fmt: skip
+                       **facts, **chunks)  # fmt: skip
         self.core, self.tokenizer = self.llm.llm_engine, chat.load_tokenizer(model.path, trust_remote_code)
         self.max_len = self.llm.model_config.max_model_len
         self.limit, self.pending = 1024, 0

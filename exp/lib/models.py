@@ -22,6 +22,7 @@ class Model:
     max_model_len: int | None = None
     tensor_parallel_size: int = 1
     gpu_memory_utilization: float = 0.95
+    enforce_eager: bool = False
     runner: str = "generate"
     domains: str = ""
     reward_model: str = ""

@@ -6,56 +6,10 @@ Numbers are small enough for a model of two million parameters: mostly two digit
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lib import worked
+
 NAMES = "Ann Ben Cara Dan Eve Finn Gus Hana Ivan Jill Kai Lena Max Nora Omar Pia Quinn Rosa Sam Tess".split()
 THINGS = "apples books cards coins cups hats keys lamps pens plums rings shells stamps toys".split()
-
-
-class IllPosed(ValueError):
-    """Numbers for which the question has no whole, non-negative answer."""
-
-
-class Num(int):
-    """An int that writes each operation on it down: `Num.of(3, log) * 10` appends `3 * 10 = 30` to the log."""
-
-    LARGEST = 9999
-    log: list[str]
-
-    @classmethod
-    def of(cls, value: int, log: list[str]) -> "Num":
-        number = cls(value)
-        number.log = log
-        return number
-
-    def _step(self, left: int, sign: str, right: int, result: int) -> "Num":
-        if not 0 <= result <= self.LARGEST:
-            raise IllPosed
-        self.log.append(f"{int(left)} {sign} {int(right)} = {result}")
-        return Num.of(result, self.log)
-
-    def __add__(self, other: int) -> "Num":
-        return self._step(self, "+", other, int(self) + int(other))
-
-    def __sub__(self, other: int) -> "Num":
-        return self._step(self, "-", other, int(self) - int(other))
-
-    def __rsub__(self, other: int) -> "Num":
-        return self._step(other, "-", self, int(other) - int(self))
-
-    def __mul__(self, other: int) -> "Num":
-        return self._step(self, "*", other, int(self) * int(other))
-
-    def __rmul__(self, other: int) -> "Num":
-        return self._step(other, "*", self, int(other) * int(self))
-
-    def __truediv__(self, other: int) -> "Num":
-        if not other or int(self) % int(other):
-            raise IllPosed
-        return self._step(self, "/", other, int(self) // int(other))
-
-    def __mod__(self, other: int) -> "Num":
-        if not other:
-            raise IllPosed
-        return self._step(self, "mod", other, int(self) % int(other))
 
 
 @dataclass(frozen=True)
@@ -81,37 +35,6 @@ def _template(domain: str, name: str, ranges: str, *wordings: str, answer: Calla
         low, dash, high = values.partition("-")
         drawn[slot] = range(int(low), int(high) + 1) if dash else [int(v) for v in values.split("|")]
     return Template(domain, name, drawn, wordings, answer, where, derived, {s: min(v) for s, v in drawn.items()})
-
-
-def _square(n: Num) -> Num:
-    return n * n
-
-
-def _digit(n: Num, place: int) -> Num:
-    """The digit of that place, 0 for the first; read off, not worked out."""
-    return Num.of(int(str(int(n))[place]), n.log)
-
-
-def _remainder(n: int, m: int) -> Num:
-    """n mod m by taking away the largest multiple; nothing to take where n < m."""
-    return n - m * (int(n) // int(m))
-
-
-def _gcd(a: Num, b: Num) -> Num:
-    """Euclid's algorithm."""
-    while b:
-        a, b = b, a % b
-    return a
-
-
-def _median(*numbers: Num) -> Num:
-    ordered = sorted(int(n) for n in numbers)
-    numbers[0].log.append(f"Sorted: {', '.join(map(str, ordered))}")
-    return Num.of(ordered[len(ordered) // 2], numbers[0].log)
-
-
-def _spread(*numbers: Num) -> Num:
-    return Num.of(max(map(int, numbers)), numbers[0].log) - min(map(int, numbers))
 
 
 T = _template
@@ -212,7 +135,7 @@ TEMPLATES = (
     T("geometry", "distance", "x 1-20, y 1-20, p 2-12, q 2-12",
       "[Find|What is|Compute] the square of the distance from ({x}, {y}) to ({u}, {v})~",
       "If the distance [between|of] ({x}, {y}) and ({u}, {v}) is d, what is d^2~",
-      u=lambda x, p: x + p, v=lambda y, q: y + q, answer=lambda x, y, u, v: _square(u - x) + _square(v - y)),
+      u=lambda x, p: x + p, v=lambda y, q: y + q, answer=lambda x, y, u, v: worked.square(u - x) + worked.square(v - y)),
     # statistics
     T("statistics", "mean", "d 1-45, m 50-99",
       "[Find|Compute|What is] the [mean|average] of {a} and {b}~",
@@ -225,10 +148,10 @@ TEMPLATES = (
     T("statistics", "median", "a 2-99, b 2-99, c 2-99, d 2-99, e 2-99",
       "[Find|What is] the median of {a}, {b}, {c}, {d} and {e}~",
       "[Find|What is] the median of the data {a}, {b}, {c}, {d}, {e}~",
-      answer=lambda a, b, c, d, e: _median(a, b, c, d, e)),
+      answer=lambda a, b, c, d, e: worked.median(a, b, c, d, e)),
     T("statistics", "range", "a 2-99, b 2-99, c 2-99, d 2-99",
       "[Find|Compute|What is] the range of {a}, {b}, {c} and {d}~",
-      "[Find|What is] the range of the data {a}, {b}, {c}, {d}~", answer=lambda a, b, c, d: _spread(a, b, c, d)),
+      "[Find|What is] the range of the data {a}, {b}, {c}, {d}~", answer=lambda a, b, c, d: worked.spread(a, b, c, d)),
     T("statistics", "missing value", "m 41-90, a 2-60, b 2-60",
       "The mean of three numbers is {m}. Two of them are {a} and {b}. [Find|What is] the third~",
       "{who} scores {a} and {b} points in two games. What must the third score be for [a mean|an average] of {m}~",
@@ -258,23 +181,23 @@ TEMPLATES = (
     # number theory
     T("number_theory", "greatest common divisor", "g 2-12, p 2-12, q 2-12",
       "[Find|Compute|What is] the greatest common divisor of {a} and {b}~", "[Find|Compute|What is] gcd({a}, {b})~",
-      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, answer=lambda a, b: _gcd(a, b)),
+      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, answer=lambda a, b: worked.gcd(a, b)),
     T("number_theory", "least common multiple", "g 1-12, p 2-9, q 2-9",
       "[Find|Compute|What is] the least common multiple of {a} and {b}~", "[Find|Compute|What is] lcm({a}, {b})~",
-      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, answer=lambda a, b: a / _gcd(a, b) * b),
+      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, answer=lambda a, b: a / worked.gcd(a, b) * b),
     T("number_theory", "remainder", "n 20-299, m 3-12",
       "[Find|Compute|What is] {n} mod {m}~", "[Find|What is] the remainder when {n} is divided by {m}~",
       "{who} puts {n} {thing} into rows of {m}. How many are left over~",
-      where=lambda n, m: n > m, answer=lambda n, m: _remainder(n, m)),
+      where=lambda n, m: n > m, answer=lambda n, m: worked.remainder(n, m)),
     T("number_theory", "product mod", "a 4-30, b 3-9, m 3-12",
       "[Find|Compute|What is] {a} * {b} mod {m}~", "[Find|What is] the remainder when {a} * {b} is divided by {m}~",
-      where=lambda a, b, m: a * b > m, answer=lambda a, b, m: _remainder(a * b, m)),
+      where=lambda a, b, m: a * b > m, answer=lambda a, b, m: worked.remainder(a * b, m)),
     T("number_theory", "sum mod", "a 10-99, b 10-99, m 3-12",
       "[Find|Compute|What is] ({a} + {b}) mod {m}~", "[Find|What is] the remainder when {a} + {b} is divided by {m}~",
-      where=lambda a, b, m: a + b > m, answer=lambda a, b, m: _remainder(a + b, m)),
+      where=lambda a, b, m: a + b > m, answer=lambda a, b, m: worked.remainder(a + b, m)),
     T("number_theory", "digit sum", "n 100-999",
       "[Find|Compute|What is] the [sum of the digits|digit sum] of {n}~", "[Add|Sum] the digits of {n}. What do you get~",
-      answer=lambda n: _digit(n, 0) + _digit(n, 1) + _digit(n, 2)),
+      answer=lambda n: worked.digit(n, 0) + worked.digit(n, 1) + worked.digit(n, 2)),
     T("number_theory", "next multiple", "m 3-15, n 20-299",
       "[Find|What is] the [smallest|least] multiple of {m} [above|greater than|larger than] {n}~",
       where=lambda m, n: n > m, answer=lambda m, n: m * (int(n) // int(m)) + m),

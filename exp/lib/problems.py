@@ -1,7 +1,7 @@
 """Procedural school problems in six domains: made, told from held-out ones, and read back from their text.
 
-A template (lib/problem_templates.py) is wordings with slots, ranges, and the answer as a plain Python expression. The expression
-is evaluated on `Num`s, which write down every operation as a worked step, so question, steps and answer cannot disagree.
+A template (lib/problem_templates.py) is wordings with slots, ranges, and the answer as a plain expression. It is evaluated on
+numbers that show their work (lib/worked.py), so that question, steps and answer cannot disagree.
 """
 
 import hashlib
@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lib import problem_templates as table
-from lib.problem_templates import NAMES, THINGS, IllPosed, Num, Template
+from lib.problem_templates import NAMES, THINGS, Template
+from lib.worked import IllPosed, Num
 
 DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
 
-_LARGEST = 999  # a number in a question; results of steps may reach Num.LARGEST
-_LONGEST = 400  # characters; the longest question of any template has under 200
+_LARGEST = 999  # a number in a question; the results of steps may reach Num.LARGEST
+_LONGEST = 400  # characters; the longest question of any template has 127
 _BLANK = re.compile(rf"[0-9]+|\b(?:{'|'.join(NAMES)})\b|\b(?:{'|'.join(THINGS)})\b")
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -49,7 +50,7 @@ def make(domain: str, rng: random.Random) -> Problem:
         raise KeyError(f"unknown domain {domain!r}; known: {', '.join(DOMAINS)}")
     template = rng.choice(_BY_DOMAIN[domain])
     wording = rng.choice(_WORDINGS[domain, template.name])
-    while True:  # most draws fit at once; the tightest template takes about ten
+    while True:  # most draws fit at once
         drawn = {slot: rng.choice(values) for slot, values in template.ranges.items()}
         drawn |= {slot: _call(formula, drawn) for slot, formula in template.derived.items()}
         drawn |= {"who": rng.choice(NAMES), "thing": rng.choice(THINGS)}
@@ -105,7 +106,7 @@ def parse(question: str) -> Problem | None:
     template, wording, slots = known
     values: dict[str, int | str] = {}
     for slot, word in zip(slots, _BLANK.findall(question), strict=True):
-        if word[0].isdigit() and (len(word) > 3 or str(int(word)) != word):
+        if word[0].isdigit() and (len(word) > 3 or word != "0" and word[0] == "0"):
             return None
         value = int(word) if word[0].isdigit() else word
         if isinstance(slot, int):  # a number of the wording itself, as the 2 in x^2

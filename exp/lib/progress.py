@@ -10,7 +10,7 @@ class Progress:
     """Rows done, rate, time left and drops on stderr: a bar on a terminal, else a plain line every 30 s."""
 
     def __init__(self, name: str, total: int, done: int):
-        self.name, self.total, self.done, self.first, self.tokens = total, done, done, 0
+        self.name, self.total, self.done, self.first, self.tokens = name, total, done, done, 0
         self.started = self.last = time.monotonic()
         self.bar = None
         if sys.stderr.isatty():

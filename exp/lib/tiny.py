@@ -1,13 +1,12 @@
-"""The embedded model's texts, tokenizer, architecture, and how well it does: what its policy and its reward model share."""
+"""The embedded model's texts, tokenizer and architecture: what its policy and its reward model share."""
 
 import random
 import re
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from lib import problem_templates, problems
-from lib.problems import DOMAINS, Problem
+from lib.problems import Problem
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCAB = 1024
@@ -50,14 +49,14 @@ def after_answer(question: str, answer: str, domain: str | None = None) -> str:
     return f"{before_answer(question, domain)}{answer}{END}\n"
 
 
-def chat(problem: Problem, rng: random.Random) -> Document:
+def chat(problem: Problem, rng: random.Random, asking: float) -> Document:
     """A problem with an answer in one of the two manners; three in five have the tutor's system prompt.
 
-    The user's words count .3: enough to invent problems, and most of the capacity is left to solving them.
+    `asking` is the weight of the user's words, from which inventing problems is learned; the answer has weight 1.
     """
     answer = problem.direct if rng.random() < DIRECT[problem.domain, problem.template] else problem.worked
     domain = problem.domain if rng.random() < 0.6 else None
-    return [(before_answer(problem.question, domain), 0.3), (f"{answer}{END}", 1.0), ("\n", 0.0)]
+    return [(before_answer(problem.question, domain), asking), (f"{answer}{END}", 1.0), ("\n", 0.0)]
 
 
 def drill(some: Iterable[Problem]) -> Document:
@@ -77,8 +76,8 @@ def markup(problem: Problem, rng: random.Random) -> Document:
     return [(f"{think}{work}{unthink}\n{say}{problem.answer}{unsay}{PAD}", 0.3)]
 
 
-def documents(count: int, seed: str, drill_share: float) -> list[Document]:
-    """`count` training documents: 3% markup, `drill_share` of the rest drills, the others chats."""
+def documents(count: int, seed: str, drills: float, asking: float) -> list[Document]:
+    """`count` training documents: 3% markup, of the rest the share `drills` is drills, the others chats."""
     rng = random.Random(f"documents {seed}")
     pool = problems.training(count * 2, seed)
     rng.shuffle(pool)
@@ -86,10 +85,10 @@ def documents(count: int, seed: str, drill_share: float) -> list[Document]:
     while len(made) < count:
         if rng.random() < 0.03:
             made.append(markup(pool.pop(), rng))
-        elif rng.random() < drill_share:
+        elif rng.random() < drills:
             made.append(drill(rng.sample(pool, 3)))
         else:
-            made.append(chat(pool.pop(), rng))
+            made.append(chat(pool.pop(), rng, asking))
     return made
 
 
@@ -108,7 +107,7 @@ def make_tokenizer(seed: int) -> object:
     trainer = trainers.BpeTrainer(
         vocab_size=VOCAB, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    texts = ("".join(text for text, _ in document) for document in documents(20_000, f"tokenizer {seed}", 0.2))
+    texts = ("".join(text for text, _ in document) for document in documents(20_000, f"tokenizer {seed}", 0.2, 1.0))
     core.train_from_iterator((re.sub("|".join(map(re.escape, specials)), "", text) for text in texts), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=core, eos_token=END, pad_token=PAD, padding_side="left", chat_template=TEMPLATE,
@@ -139,75 +138,7 @@ def save(model: object, tokenizer: object, folder: Path, card: str) -> None:
 
     import torch
 
+    tokenizer.backend_tokenizer.no_padding()  # else the file keeps the length of the last padded batch
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-def complete(model: object, tokenizer: object, prompts: list[str], temperature: float, seed: int = 0, n: int = 1,
-             must_work: bool = False, max_tokens: int = 128, batch: int = 192) -> list[list[str]]:  # fmt: skip
-    """`n` continuations of each prompt, greedy at temperature 0; "" for one that did not end. `must_work` bars a direct answer."""
-    import torch
-
-    torch.manual_seed(seed)
-    how: dict = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
-    if must_work:
-        how["begin_suppress_tokens"] = [tokenizer.encode("The answer")[0]]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    found: list[list[str]] = [[] for _ in prompts]
-    model.eval()
-    for at in range(0, len(order), max(1, batch // n)):
-        places = order[at : at + max(1, batch // n)]
-        inputs = tokenizer([prompts[i] for i in places], return_tensors="pt", padding=True, return_token_type_ids=False)
-        with torch.inference_mode():
-            output = model.generate(**inputs, **how, max_new_tokens=max_tokens, num_return_sequences=n)
-        for k, ids in enumerate(output[:, inputs["input_ids"].shape[1] :].tolist()):
-            whole = tokenizer.eos_token_id in ids
-            text = tokenizer.decode(ids[: ids.index(tokenizer.eos_token_id)]) if whole else ""
-            found[places[k // n]].append(text)
-    model.train()
-    return found
-
-
-def is_right(problem: Problem, answer: str) -> bool:
-    """Whether the last box holds the problem's answer, digit for digit."""
-    boxes = re.findall(r"\\boxed\{([0-9]+)\}", answer)
-    return bool(boxes) and boxes[-1] == str(problem.answer)
-
-
-def shows_work(answer: str) -> bool:
-    return bool(answer) and not answer.startswith("The answer")
-
-
-def solving(model: object, tokenizer: object, count: int, seed: int) -> dict[str, float]:
-    """How well it answers fresh problems under their system prompt: greedy, and eight samples at temperature 1."""
-    asked = problems.fresh(count, seed)
-    prompts = [before_answer(p.question, p.domain) for p in asked]
-    greedy = [answers[0] for answers in complete(model, tokenizer, prompts, 0.0)]
-    sampled = complete(model, tokenizer, prompts, 1.0, seed, n=8)
-    marks = [[is_right(p, a) for a in answers] for p, answers in zip(asked, sampled, strict=True)]
-    pairs = [(is_right(p, a), shows_work(a)) for p, answers in zip(asked, sampled, strict=True) for a in answers]
-    worked, direct = [right for right, work in pairs if work], [right for right, work in pairs if not work]
-    share = sum(is_right(p, a) for p, a in zip(asked, greedy, strict=True)) / count
-    return {
-        "greedy": share,
-        "greedy_se": (share * (1 - share) / count) ** 0.5,
-        "greedy_worked_share": sum(map(shows_work, greedy)) / count,
-        "sampled": sum(map(sum, marks)) / (8 * count),
-        "pass_at_8": sum(map(any, marks)) / count,
-        "worked_share": len(worked) / len(pairs),
-        "worked_right": sum(worked) / max(1, len(worked)),
-        "direct_right": sum(direct) / max(1, len(direct)),
-    }
-
-
-def inventing(model: object, tokenizer: object, count: int, temperature: float, seed: int) -> dict[str, dict[str, float]]:
-    """Of `count` problems invented for each domain: the share well posed and in it, and the share that repeats another."""
-    shares = {}
-    for domain in DOMAINS:
-        prompts = [before_question(domain)] * count
-        texts = [t[0] for t in complete(model, tokenizer, prompts, temperature, seed)]
-        read = [problems.parse(text) for text in texts]
-        well = sum(p is not None and p.domain == domain for p in read) / count
-        shares[domain] = {"well_posed": well, "repeats": 1 - len(Counter(texts)) / count}
-    return shares
