@@ -148,7 +148,9 @@ def test_every_template_has_a_second_way_and_every_domain_six_templates():
 
 
 def test_every_answer_is_the_one_found_a_second_way(made):
-    wrong = [p for p in made if SECOND_WAY[p.domain, p.template](p.question, [*map(int, re.findall("[0-9]+", p.question))]) != p.answer]
+    wrong = [
+        p for p in made if SECOND_WAY[p.domain, p.template](p.question, [*map(int, re.findall("[0-9]+", p.question))]) != p.answer
+    ]
     assert wrong == []
     assert {(p.domain, p.template) for p in made} == SECOND_WAY.keys()
 

@@ -55,7 +55,7 @@ class OpenAIEngine:
             return UserError(f"{self.base_url} does not answer after {RETRIES + 1} tries ({type(error).__name__}); "
                              "finished rows are kept: start the server again and run the same command")  # fmt: skip
         if isinstance(error, openai.APIStatusError):
-            return UserError(f"{self.base_url} answered {error.status_code}: {' '.join(error.message.split())[:300]}")
+            return UserError(f"{self.base_url} answered {error.status_code}: {' '.join(error.response.text.split())[:300]}")
         return error
 
     def submit(self, request: Request) -> None:
@@ -69,7 +69,7 @@ class OpenAIEngine:
             reply = await (self._generate(request) if request.sampling else self._score(request))
         except openai.BadRequestError as e:
             # The prompt does not fit: a fault of that row alone. Every other 4xx is a fault of the whole run.
-            long = any(words in e.message for words in ("context length", "max_model_len", "context_length", "too long"))
+            long = any(words in e.response.text for words in ("context length", "max_model_len", "context_length", "too long"))
             reply = Reply(request.key, refused="too long") if long else e
         except asyncio.CancelledError:
             raise

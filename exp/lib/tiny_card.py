@@ -142,10 +142,11 @@ A Qwen2 of {made["parameters"] / 1e6:.2f} million parameters that invents and so
 ## How it was made
 
 `{command}`:
-{made["seen"]:,} tokens from random weights, {made["seconds"] / 60:.0f} minutes, CPU threads: {made["threads"]}. All its text comes from the
-project's own generator (`exp/lib/problems.py`): chats in which 45% of the answers are direct and 55% worked, lines of arithmetic,
-3% markup. One tenth of the questions, by hash, was never trained on. The checkpoint is the one at {made["best_at"]:,} tokens,
-chosen on {made["dev_problems"]} held-out development problems ({made["best"]:.3f} right when worked out), none of which is counted below.
+{made["seen"]:,} tokens from random weights, {made["seconds"] / 60:.0f} minutes, CPU threads: {made["threads"]}.
+All its text comes from the project's own generator (`exp/lib/problems.py`): chats in which 45% of the answers are direct and 55%
+worked, lines of arithmetic, 3% markup. One tenth of the questions, by hash, was never trained on. The checkpoint is the one at
+{made["best_at"]:,} tokens, chosen on {made["dev_problems"]} held-out development problems
+({made["best"]:.3f} right when worked out), none of which is counted below.
 
 ## How good it is
 
@@ -164,8 +165,8 @@ of the generator's kinds, of the domain asked for, and its numbers have a whole 
 
 ## Limits
 
-It knows {made["templates"]} kinds of problem with numbers below 1,000, in English, and nothing else. It answers without its work almost
-half of the time, and then mostly wrong: on purpose, so that verified fine-tuning and GRPO have something to find.
+It knows {made["templates"]} kinds of problem with numbers below 1,000, in English, and nothing else. It answers without
+its work almost half of the time, and then mostly wrong: on purpose, so that verified fine-tuning and GRPO have something to find.
 
 Licence: Apache-2.0.
 """
@@ -186,9 +187,9 @@ The reward model of `tiny`: the same Qwen2 with one output, the logit that a cha
 ## How it was made
 
 `{command}`:
-from the policy's weights, {made["epochs"]} epochs over {made["samples"]:,} answers that the policy gave at temperature 0.8 to 1 to
-{made["problems"]:,} training problems, {made["right"]:.3f} of them right; binary cross-entropy on right or wrong by the known answer;
-{made["seconds"] / 60:.0f} minutes, CPU threads: {made["threads"]}.
+from the policy's weights, {made["epochs"]} epochs over {made["samples"]:,} distinct answers of the policy
+to {made["problems"]:,} training problems, half of them at temperature 0.8 and half at 1; {made["right"]:.3f} are right.
+Binary cross-entropy on right or wrong by the known answer; {made["seconds"] / 60:.0f} minutes, CPU threads: {made["threads"]}.
 
 ## How good it is
 
