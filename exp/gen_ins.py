@@ -94,8 +94,8 @@ def main(
         generate.run(out, lambda: backend.load(model), first_attempts(), accept, total_prompts, backend.batch_size)
 
     if good < total_prompts:
-        repeats = len(out) - sum(out.dropped().values()) - good
-        drops = progress.reasons({**out.dropped(), "repeated": repeats} if repeats else out.dropped())
+        repeats = len(out) - out.dropped.total() - good
+        drops = progress.reasons({**out.dropped, "repeated": repeats} if repeats else out.dropped)
         raise cli.Shortfall(f"{save_path}: only {good:,} of {total_prompts:,} problems after {len(out):,} attempts: {drops}; "
                             "ask for fewer, or change the temperature and --overwrite")  # fmt: skip
     kept: set[str] = set()

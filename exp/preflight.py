@@ -12,6 +12,8 @@ import os
 import shutil
 import socket
 import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from lib import chat, cli, models, progress
 from lib.models import Domain, Model
@@ -44,21 +46,32 @@ def gpus() -> list[float]:
     return [float(line) / 1024 for line in found.stdout.split()] if found.returncode == 0 else []
 
 
-def folder_size(path: str) -> float:
-    """GB of weights in a local model folder."""
-    return sum(f.stat().st_size for f in os.scandir(path) if f.name.endswith((".safetensors", ".bin"))) / 1e9
+def parameters_b(config: dict) -> float:
+    """Billions of parameters of a decoder by its config.json: embeddings, attention (q, k, v, o) and gated MLPs, with experts."""
+    c = config.get("text_config", config)
+    try:
+        width, layers, vocabulary, heads = (
+            c[k] for k in ("hidden_size", "num_hidden_layers", "vocab_size", "num_attention_heads")
+        )
+    except KeyError as e:
+        raise cli.UserError(f"config.json has no {e}: add the model with its parameters_b to configs/models.yaml") from None
+    head = c.get("head_dim") or width // heads
+    attention = 2 * width * head * (heads + (c.get("num_key_value_heads") or heads))
+    experts = c.get("num_experts") or c.get("num_local_experts") or c.get("n_routed_experts") or 1
+    inner = (c.get("moe_intermediate_size") if experts > 1 else None) or c.get("intermediate_size") or 4 * width
+    embeddings = vocabulary * width * (1 if c.get("tie_word_embeddings", config.get("tie_word_embeddings")) else 2)
+    return (embeddings + layers * (attention + 3 * width * inner * experts)) / 1e9
 
 
-def check_device(model: Model, devices: list[float]) -> str:
-    """Enough GPU memory for the weights and a tenth more for the cache; returns what was found, in words."""
-    weights = folder_size(model.path) if model.is_local else 0
-    if model.parameters_b:
-        weights = model.parameters_b * BYTES[model.dtype]
+def check_device(model: Model, devices: list[float], instead: str) -> str:
+    """Enough GPU memory for the weights and a tenth more for the cache; returns what was found, in words.
+
+    `instead` ends the message of a model that is too large for a machine without a GPU.
+    """
+    weights = (model.parameters_b or parameters_b(config_of(model))) * BYTES[model.dtype]
     if not devices:
-        if model.gpu and weights > 2:
-            size = f"{weights:.0f} GB of weights" if weights else "it"
-            raise cli.UserError(f"{model.name} needs a GPU for {size} and this machine has none; "
-                                "run model 0 (tiny) here, or set POLICY_URL to a server that has it")  # fmt: skip
+        if model.gpu and weights > 2:  # 2 GB is what a laptop's CPU still reads fast enough to be of use
+            raise cli.UserError(f"{model.name} needs a GPU for {weights:.0f} GB of weights and this machine has none; {instead}")
         return "CPU"
     tp = model.tensor_parallel_size
     if len(devices) < tp:
@@ -72,21 +85,25 @@ def check_device(model: Model, devices: list[float]) -> str:
     return f"{tp} of {len(devices)} GPUs, {weights:.0f} of {room:.0f} GB for weights"
 
 
-def check_reachable(model: Model) -> None:
-    """A hub model must be in the cache or at the hub, and readable; a folder was checked when it was found."""
+def config_of(model: Model) -> dict:
+    """The model's config.json, from its folder, the hub's cache or the hub; UserError when it can be had nowhere."""
     if model.is_local:
-        return
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+        return json.loads((Path(model.path) / "config.json").read_bytes())
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
-    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "5")
-    try:
-        hf_hub_download(model.path, "config.json", etag_timeout=3)
+    cached = try_to_load_from_cache(model.path, "config.json")
+    if isinstance(cached, str):
+        return json.loads(Path(cached).read_bytes())
+    hub = urlsplit(constants.ENDPOINT)
+    try:  # the hub's client tries for half a minute; whether there is a way at all shows in one connection
+        socket.create_connection((hub.hostname, hub.port or 443), timeout=3).close()
+        return json.loads(Path(hf_hub_download(model.path, "config.json", etag_timeout=5)).read_bytes())
     except GatedRepoError:
         raise cli.UserError(f"{model.path} is gated: accept its terms on the hub and set HF_TOKEN") from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as e:
+    except (HfHubHTTPError, OSError, ValueError) as e:
         reason = " ".join(str(e).split())[:150]
-        raise cli.UserError(f"{model.path} is neither on this machine nor reachable at the hub: {reason}") from None
+        raise cli.UserError(f"{model.path} is neither on this machine nor to be had from {hub.hostname}: {reason}") from None
 
 
 def check_context(model: Model, chosen: list[tuple[Domain, int]]) -> None:
@@ -144,17 +161,17 @@ def main(
         check_context(policy, chosen)
         devices = gpus()
         elsewhere = os.environ.get("POLICY_URL")
-        where = elsewhere or check_device(policy, devices)
+        where = elsewhere or check_device(policy, devices, "run model 0 (tiny) here, or set POLICY_URL to a server that has it")
         cli.say(f"{policy.name}: {', '.join(f'{d.name} {n:,}' for d, n in chosen)}; ranked by {judge.name}")
         if not os.environ.get("REWARD_URL"):
-            check_device(judge, devices)
+            check_device(judge, devices, "choose another REWARD_MODEL, or set REWARD_URL to a server that has it")
             if judge.runner == "transformers" and not trust_remote_code:
                 raise cli.UserError(f"{judge.path} ranks by Python code of its own repository: allow it with "
                                     "TRUST_REMOTE_CODE=1, or choose another with REWARD_MODEL=…")  # fmt: skip
-            check_reachable(judge)
+            config_of(judge)
         if importlib.util.find_spec("vllm") is None and not elsewhere:
             raise cli.UserError("vllm is not installed in this Python; run 'make setup'")
-        check_reachable(policy)
+        config_of(policy)
         prompt = check_template(policy, chosen[0][0].system_prompt, trust_remote_code)
         check_disk_and_port(sum(n for _, n in chosen) * (1 + RESPONSES) * chosen[0][0].max_tokens_res * 4 / 1e9)
         cli.say(f"runs on {where}; problems start from {json.dumps(prompt, ensure_ascii=False)}")

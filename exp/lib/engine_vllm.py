@@ -21,12 +21,14 @@ def _has(package: str) -> bool:
         return False
 
 
-def set_up_cpu(share: int) -> None:
+def set_up_cpu(model: Model, share: int) -> None:
     """vLLM's environment on a CPU, where the user has set nothing else: `share` compute threads.
 
     One process instead of three: each imports for 7 s, there is nothing to overlap, and a killed stage leaves no worker behind.
+    An eager model compiles nothing at all, so that no C++ compiler need be installed.
     """
     settings = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": str(max(1, share))}
+    settings |= {"TORCHDYNAMO_DISABLE": "1"} if model.enforce_eager else {}
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 
@@ -37,7 +39,7 @@ class VllmEngine:
     def __init__(self, model: Model, trust_remote_code: bool = False):
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         if on_cpu():
-            set_up_cpu(share=os.cpu_count() or 1)
+            set_up_cpu(model, share=os.cpu_count() or 1)
         from vllm import LLM
 
         # vLLM 0.31 on a CPU: a prompt that is read in parts crashes a request with a seed ("CPU Generator does not use offset").

@@ -70,7 +70,7 @@ def run(
         return 0
     extra.append(first)
     loaded = load()
-    shown = progress.Progress(out.path.name, total, len(out) - sum(out.dropped().values()))
+    shown = progress.Progress(out.path.name, total, len(out) - out.dropped.total())
     limit = batch_size or loaded.limit
     started = time.monotonic()
     try:
@@ -84,8 +84,7 @@ def run(
                 break
             for reply in loaded.poll():
                 extra.extend(accept(reply))
-                dropped = sum(out.dropped().values())
-                shown.advance(len(out) - dropped, reply.tokens, dropped)
+                shown.advance(len(out) - out.dropped.total(), reply.tokens, out.dropped.total())
     finally:
         shown.close()
         out.meta["tokens"] = out.meta.get("tokens", 0) + shown.tokens

@@ -61,8 +61,9 @@ def _model(facts: dict, number: int | None, base: dict) -> Model:
         raise UserError(f"configs/models.yaml: unknown key {min(unknown)!r} of {facts.get('path')}")
     if merged.get("think"):
         merged["think"] = tuple(merged["think"])
-    folder = ROOT / merged["path"]
-    return Model(**{**merged, "number": number, "path": str(folder) if folder.is_dir() else merged["path"]})
+    for key in ("path", "reward_model"):  # a folder in this file means one of this repository, wherever the user stands
+        merged[key] = str(ROOT / merged[key]) if (ROOT / merged[key]).is_dir() else merged[key]
+    return Model(**merged, number=number)
 
 
 def menu() -> list[Model]:

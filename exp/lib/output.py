@@ -30,6 +30,7 @@ class Output:
         self.dropped_path = Path(f"{path}.dropped.jsonl")
         self.made_by = {"stage": stage, "settings": settings, "inputs": {str(p): _sha256(p) for p in inputs}}
         self._places: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, why it was dropped
+        self.dropped: Counter[str] = Counter()  # how many rows so far, by reason
         self._fd: int | None = None
         if overwrite:
             for old in (self.path, self.part, self.meta_path, self.dropped_path):
@@ -81,7 +82,7 @@ class Output:
                     record = json.loads(line)
                 except ValueError:
                     raise UserError(f"{self.part}:{number}: not JSON; mend that line or use --overwrite") from None
-                self._places[record["key"]] = (end, record.get("why"))
+                self._note(record["key"], end, record.get("why"))
                 end += len(line)
         os.ftruncate(self._fd, end)
         self._end, self.resumed, self._started = end, len(self._places), time.monotonic()
@@ -92,9 +93,9 @@ class Output:
     def __len__(self) -> int:
         return len(self._places)
 
-    def dropped(self) -> Counter:
-        """How many rows were dropped so far, by reason."""
-        return Counter(why for _, why in self._places.values() if why)
+    def _note(self, key: int, offset: int, why: str | None) -> None:
+        self._places[key] = (offset, why)
+        self.dropped.update([why] if why else [])
 
     def add(self, key: int, row: dict, why: str | None = None) -> None:
         """Remember that row `key` is finished: kept, or with `why` dropped. One append, so a kill tears only this line."""
@@ -104,7 +105,7 @@ class Output:
         if written != len(line):  # a full disk: cut the torn line off, so that a resume starts clean
             os.ftruncate(self._fd, self._end)
             raise OSError(28, "No space left on device", str(self.part))
-        self._places[key] = (self._end, why)
+        self._note(key, self._end, why)
         self._end += len(line)
 
     def records(self) -> Iterator[tuple[int, dict, str | None]]:
