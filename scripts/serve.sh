@@ -23,9 +23,7 @@ shift
 [[ ! ${BASE_URL:-} ]] || BASE_URL=$BASE_URL exec "$@"
 flags=(--model_path "$model" ${POOLING:+--pooling} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 if [[ ${DRY:-} ]]; then
-  printf 'python exp/serve_model.py --port %q' "${PORT:-8000}"
-  printf ' %q' "${flags[@]}"
-  printf ' &\n'
+  echo "python exp/serve_model.py --port ${PORT:-8000} ${flags[*]@Q} &"
   BASE_URL=http://127.0.0.1:${PORT:-8000}/v1 exec "$@"
 fi
 
@@ -34,32 +32,19 @@ port=${PORT:-$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.
 set -m # every background job leads a process group of its own, so that it can be ended whole
 server='' command=''
 
-# end PID SIGNAL: ask its process group to end, give it 10 s, then kill.
-end() {
-  [[ $1 ]] && kill "-$2" -- "-$1" 2>/dev/null || return 0
-  for _ in {1..100}; do
-    kill -0 -- "-$1" 2>/dev/null || return 0
-    sleep 0.1
-  done
-  kill -KILL -- "-$1" 2>/dev/null || true
-}
 finish() {
-  end "$command" INT # as Ctrl-C would: a stage then says what it kept
-  end "$server" TERM
+  end "$command"
+  end "$server"
 } 2>/dev/null # job control would report every ended job
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
-healthy() {
-  local code
-  (exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 && read -r _ code _ <&3 && [[ $code == 200 ]]) 2>/dev/null
-}
-
 printf '%(%T)T  serving %s on port %s, log %s\n' -1 "$model" "$port" "$log" >&2
 "$python" "$root/exp/serve_model.py" --port "$port" "${flags[@]}" >>"$log" 2>&1 &
 server=$!
-until healthy; do
+until healthy "$port"; do
   if ! kill -0 "$server" 2>/dev/null; then
+    grep -m 1 -E '(Error|Exception): ' "$log" >&2 || true # the first is the cause, the last ones its consequences
     tail -n 15 "$log" >&2
     die "the server of $model died while it started; its log is $log"
   fi

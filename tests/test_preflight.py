@@ -7,15 +7,15 @@ from lib import models
 from lib.cli import UserError
 
 CONFIGS = [
-    pytest.param(dict(hidden_size=3584, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4,
-                      intermediate_size=18944, vocab_size=152064, tie_word_embeddings=False), 7.62, id="Qwen2.5-7B"),
-    pytest.param(dict(hidden_size=5120, num_hidden_layers=64, num_attention_heads=40, num_key_value_heads=8,
-                      intermediate_size=27648, vocab_size=152064, tie_word_embeddings=False), 32.8, id="R1-Distill-Qwen-32B"),
-    pytest.param(dict(hidden_size=3072, num_hidden_layers=28, num_attention_heads=24, num_key_value_heads=8, head_dim=128,
-                      intermediate_size=8192, vocab_size=128256, tie_word_embeddings=True), 3.21, id="Llama-3.2-3B"),
-    pytest.param(dict(hidden_size=2048, num_hidden_layers=48, num_attention_heads=32, num_key_value_heads=4, head_dim=128,
-                      intermediate_size=6144, moe_intermediate_size=768, num_experts=128, vocab_size=151936,
-                      tie_word_embeddings=False), 30.5, id="Qwen3-30B-A3B"),
+    pytest.param({"hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
+                      "intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False}, 7.62, id="Qwen2.5-7B"),
+    pytest.param({"hidden_size": 5120, "num_hidden_layers": 64, "num_attention_heads": 40, "num_key_value_heads": 8,
+                      "intermediate_size": 27648, "vocab_size": 152064, "tie_word_embeddings": False}, 32.8, id="R1-Distill-Qwen-32B"),
+    pytest.param({"hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": 128,
+                      "intermediate_size": 8192, "vocab_size": 128256, "tie_word_embeddings": True}, 3.21, id="Llama-3.2-3B"),
+    pytest.param({"hidden_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128,
+                      "intermediate_size": 6144, "moe_intermediate_size": 768, "num_experts": 128, "vocab_size": 151936,
+                      "tie_word_embeddings": False}, 30.5, id="Qwen3-30B-A3B"),
 ]  # fmt: skip
 
 

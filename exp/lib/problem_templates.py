@@ -4,7 +4,7 @@ Numbers are small enough for a model of two million parameters: mostly two digit
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lib import worked
 
@@ -14,7 +14,8 @@ THINGS = "apples books cards coins cups hats keys lamps pens plums rings shells 
 
 @dataclass(frozen=True)
 class Template:
-    """One kind of problem. `derived` slots follow from drawn ones; `least` is the smallest number a slot may hold."""
+    """One kind of problem. `where` is asked of a question that is made, `sound` of one that is read; `derived` slots follow from
+    drawn ones; `least` is the smallest number a slot may hold; `signed`: its results may be negative in a question that is read."""
 
     domain: str
     name: str
@@ -22,29 +23,36 @@ class Template:
     wordings: tuple[str, ...]
     answer: Callable
     where: Callable | None
+    sound: Callable | None
+    signed: bool
     derived: dict[str, Callable]
-    least: dict[str, int] = field(default_factory=dict)
+    least: dict[str, int]
 
 
 def _template(domain: str, name: str, ranges: str, *wordings: str, answer: Callable, where: Callable | None = None,
-              **derived: Callable) -> Template:  # fmt: skip
-    """`a 2-9, p 2|3|5` are ranges, `[Find|Compute]` in a wording is a choice, `~` its `?` or `.`; `where` judges the question."""
+              sound: Callable | None = None, signed: bool = False, **derived: Callable) -> Template:  # fmt: skip
+    """`a 2-9, p 2|3|5` are ranges, `[Find|Compute]` in a wording is a choice, `~` its `?` or `.`; without `sound` it is `where`."""
     drawn = {}
     for part in ranges.split(", "):
         slot, values = part.split()
         low, dash, high = values.partition("-")
         drawn[slot] = range(int(low), int(high) + 1) if dash else [int(v) for v in values.split("|")]
-    return Template(domain, name, drawn, wordings, answer, where, derived, {s: min(v) for s, v in drawn.items()})
+    # A range from 0, 1 or 2 begins there for a reason (no 1x); one from above only keeps the numbers interesting.
+    least = {slot: min(values) if min(values) <= 2 else 1 for slot, values in drawn.items()}
+    return Template(domain, name, drawn, wordings, answer, where, sound or where, signed, derived, least)
+
+
+def _always() -> bool:
+    return True
 
 
 T = _template
-_PRIMES = {2, 3, 5, 7, 11, 13}
 TEMPLATES = (
     # algebra
     T("algebra", "linear equation", "a 2-9, b 1-60, k 2-30",
       "[Solve|Find x in] x / {a} + {b} = {c}~", "[Find|Determine] x if x / {a} + {b} = {c}~",
       "What is [x|the value of x] when x / {a} + {b} = {c}~",
-      c=lambda b, k: b + k, where=lambda b, c: b < c, answer=lambda a, b, c: (c - b) * a),
+      c=lambda b, k: b + k, where=lambda b, c: b < c, sound=_always, signed=True, answer=lambda a, b, c: (c - b) * a),
     T("algebra", "linear function", "a 2-12, n 2-20, b 1-90",
       "[Let|Suppose] f(x) = {a}x + {b}. [Find|Compute|What is] f({n})~", "If f(x) = {a}x + {b}, what is f({n})~",
       answer=lambda a, b, n: a * n + b),
@@ -59,14 +67,14 @@ TEMPLATES = (
       answer=lambda a, d, n: a + d * (n - 1)),
     T("algebra", "change", "c 230-500, n 2-9, p 2-25",
       "{who} has {c} dollars and [buys|pays for] {n} {thing} at {p} dollars each. How many dollars are left~",
-      answer=lambda c, n, p: c - n * p),
+      sound=lambda c, n, p: c >= n * p, answer=lambda c, n, p: c - n * p),
     T("algebra", "unknown on both sides", "c 2-40, b 1-60, x 2-40",
       "[Solve|Find x in] {a}x + {b} = {c}x + {d}~", "[Find|Determine] x if {a}x + {b} = {c}x + {d}~",
       a=lambda c: c + 1, d=lambda b, x: b + x,
-      where=lambda a, c: a == c + 1, answer=lambda a, b, c, d: (d - b) / (a - c)),
+      where=lambda a, c: a == c + 1, sound=lambda a, c: a != c, signed=True, answer=lambda a, b, c, d: (d - b) / (a - c)),
     T("algebra", "two equations", "a 2-9, b 1-60, x 2-30",
       "[Find|What is] y if y = {a}x and x + {b} = {c}~", "If x + {b} = {c} and y = {a}x, what is y~",
-      c=lambda b, x: b + x, where=lambda b, c: b < c, answer=lambda a, b, c: a * (c - b)),
+      c=lambda b, x: b + x, where=lambda b, c: b < c, sound=_always, signed=True, answer=lambda a, b, c: a * (c - b)),
     # calculus
     T("calculus", "derivative of a quadratic", "a 2-9, b 1-60, c 1-60, n 2-12",
       "[Let|Suppose] f(x) = {a}x^2 + {b}x + {c}. [Find|Compute|What is] f'({n})~",
@@ -96,7 +104,7 @@ TEMPLATES = (
     T("calculus", "rate of change", "m 1-9, k 1-9, c 1-90",
       "[Find|Compute|What is] the average rate of change of x^2 + {c} from x = {m} to x = {n}~",
       "How fast does x^2 + {c} change on average between x = {m} and x = {n}~",
-      n=lambda m, k: m + k, where=lambda m, n: m < n, answer=lambda m, n: (n * n - m * m) / (n - m)),
+      n=lambda m, k: m + k, where=lambda m, n: m < n, sound=lambda m, n: m != n, signed=True, answer=lambda m, n: (n * n - m * m) / (n - m)),
     # geometry
     T("geometry", "rectangle area", "a 11-99, b 2-12",
       "[Find|Compute|What is] the area of a rectangle with sides {a} and {b}~",
@@ -135,7 +143,7 @@ TEMPLATES = (
     T("geometry", "distance", "x 1-20, y 1-20, p 2-12, q 2-12",
       "[Find|What is|Compute] the square of the distance from ({x}, {y}) to ({u}, {v})~",
       "If the distance [between|of] ({x}, {y}) and ({u}, {v}) is d, what is d^2~",
-      u=lambda x, p: x + p, v=lambda y, q: y + q, answer=lambda x, y, u, v: worked.square(u - x) + worked.square(v - y)),
+      u=lambda x, p: x + p, v=lambda y, q: y + q, answer=lambda x, y, u, v: worked.square(worked.gap(x, u)) + worked.square(worked.gap(y, v))),
     # statistics
     T("statistics", "mean", "d 1-45, m 50-99",
       "[Find|Compute|What is] the [mean|average] of {a} and {b}~",
@@ -177,37 +185,37 @@ TEMPLATES = (
     T("statistics", "standard score", "m 10-90, s 2|5|10, z 1-15",
       "A test has mean {m} and standard deviation {s}. [Find|What is] the z-score of {x}~",
       "Scores have mean {m} and standard deviation {s}. How many standard deviations above the mean is {x}~",
-      x=lambda m, s, z: m + s * z, answer=lambda m, s, x: (x - m) / s),
+      x=lambda m, s, z: m + s * z, signed=True, answer=lambda m, s, x: (x - m) / s),
     # number theory
     T("number_theory", "greatest common divisor", "g 2-12, p 2-12, q 2-12",
       "[Find|Compute|What is] the greatest common divisor of {a} and {b}~", "[Find|Compute|What is] gcd({a}, {b})~",
-      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, answer=lambda a, b: worked.gcd(a, b)),
+      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, sound=_always, answer=lambda a, b: worked.gcd(a, b)),
     T("number_theory", "least common multiple", "g 1-12, p 2-9, q 2-9",
       "[Find|Compute|What is] the least common multiple of {a} and {b}~", "[Find|Compute|What is] lcm({a}, {b})~",
-      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, answer=lambda a, b: a / worked.gcd(a, b) * b),
+      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, sound=_always, answer=lambda a, b: a / worked.gcd(a, b) * b),
     T("number_theory", "remainder", "n 20-299, m 3-12",
       "[Find|Compute|What is] {n} mod {m}~", "[Find|What is] the remainder when {n} is divided by {m}~",
       "{who} puts {n} {thing} into rows of {m}. How many are left over~",
-      where=lambda n, m: n > m, answer=lambda n, m: worked.remainder(n, m)),
+      where=lambda n, m: n > m, sound=_always, answer=lambda n, m: worked.remainder(n, m)),
     T("number_theory", "product mod", "a 4-30, b 3-9, m 3-12",
       "[Find|Compute|What is] {a} * {b} mod {m}~", "[Find|What is] the remainder when {a} * {b} is divided by {m}~",
-      where=lambda a, b, m: a * b > m, answer=lambda a, b, m: worked.remainder(a * b, m)),
+      where=lambda a, b, m: a * b > m, sound=_always, answer=lambda a, b, m: worked.remainder(a * b, m)),
     T("number_theory", "sum mod", "a 10-99, b 10-99, m 3-12",
       "[Find|Compute|What is] ({a} + {b}) mod {m}~", "[Find|What is] the remainder when {a} + {b} is divided by {m}~",
-      where=lambda a, b, m: a + b > m, answer=lambda a, b, m: worked.remainder(a + b, m)),
+      where=lambda a, b, m: a + b > m, sound=_always, answer=lambda a, b, m: worked.remainder(a + b, m)),
     T("number_theory", "digit sum", "n 100-999",
       "[Find|Compute|What is] the [sum of the digits|digit sum] of {n}~", "[Add|Sum] the digits of {n}. What do you get~",
-      answer=lambda n: worked.digit(n, 0) + worked.digit(n, 1) + worked.digit(n, 2)),
+      answer=lambda n: worked.digit_sum(n)),
     T("number_theory", "next multiple", "m 3-15, n 20-299",
       "[Find|What is] the [smallest|least] multiple of {m} [above|greater than|larger than] {n}~",
-      where=lambda m, n: n > m, answer=lambda m, n: m * (int(n) // int(m)) + m),
+      where=lambda m, n: n > m, sound=_always, answer=lambda m, n: m * (int(n) // int(m)) + m),
     T("number_theory", "number of divisors", "p 2|3|5|7|11|13, q 2|3|5|7|11|13, a 1-12, b 1-12",
       "How many divisors does {p}^{a} * {q}^{b} have~", "[Find|What is] the number of divisors of {p}^{a} * {q}^{b}~",
-      where=lambda p, q: p != q and {p, q} <= _PRIMES, answer=lambda a, b: (a + 1) * (b + 1)),
+      where=lambda p, q: p != q, sound=_always, answer=lambda p, a, q, b: worked.divisors(p, a, q, b)),
     T("number_theory", "count of multiples", "m 3-12, n 20-299",
       "How many positive multiples of {m} are [at most|not above|up to] {n}~",
       "How many of the numbers from 1 to {n} are [divisible by|multiples of] {m}~",
-      where=lambda m, n: n > m, answer=lambda m, n: (n - int(n) % int(m)) / m),
+      where=lambda m, n: n > m, sound=_always, answer=lambda m, n: (n - int(n) % int(m)) / m),
     T("number_theory", "base", "a 1-8, b 0-8, c 0-8, k 3-9",
       "A number has the digits {a}, {b}, {c} in base {k}. [Find|What is] its value~",
       "[Find|Compute|What is] the value of the base {k} number with digits {a}, {b}, {c}~",
@@ -217,10 +225,10 @@ TEMPLATES = (
       "How many edges are left when {r} are removed from [the|a] complete graph on {n} [vertices|nodes]~",
       "{r} edges are taken from [the|a] complete graph with {n} [vertices|nodes]. How many are left~",
       where=lambda n, r: 2 * r < n * (n - 1), answer=lambda n, r: n * (n - 1) / 2 - r),
-    # With six or more of each degree up to six such a graph exists (Zverovich and Zverovich, 1992).
+    # Twelve vertices of degrees 2 to 6 are enough for such a graph to exist (Zverovich and Zverovich, 1992).
     T("discrete", "degree sum", "i 3-15, d 2-6, j 3-15, e 2-6",
       "In a graph, {a} [vertices|nodes] have degree {d} and {b} have degree {e}. How many edges [are there|does it have]~",
-      a=lambda i: 2 * i, b=lambda j: 2 * j, where=lambda a, b, d, e: min(a, b) >= 6 >= max(d, e) and d != e,
+      a=lambda i: 2 * i, b=lambda j: 2 * j, where=lambda d, e: d != e, sound=lambda a, b, d, e: a + b >= 12 and max(d, e) <= 6,
       answer=lambda a, d, b, e: (a * d + b * e) / 2),
     T("discrete", "at least one", "a 31-90, b 31-90, c 2-30",
       "In a class, {a} like {thing}, {b} like [music|sport|chess] and {c} like both. How many like at least one of them~",

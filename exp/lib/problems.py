@@ -18,8 +18,11 @@ from lib.worked import IllPosed, Num
 DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
 
 _LARGEST = 999  # a number in a question; the results of steps may reach Num.LARGEST
+_MADE = 9999  # results in problems that are made are at most this, and never negative
 _LONGEST = 400  # characters; the longest question of any template has 127
 _BLANK = re.compile(rf"[0-9]+|\b(?:{'|'.join(NAMES)})\b|\b(?:{'|'.join(THINGS)})\b")
+_ASK = re.compile(r"\b(?:Find|Compute|Determine|Evaluate|What is|How large is|find|what is)\b")
+_WORD_OF_QUESTION = re.compile("what|how", re.IGNORECASE)
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -54,10 +57,15 @@ def make(domain: str, rng: random.Random) -> Problem:
         drawn = {slot: rng.choice(values) for slot, values in template.ranges.items()}
         drawn |= {slot: _call(formula, drawn) for slot, formula in template.derived.items()}
         drawn |= {"who": rng.choice(NAMES), "thing": rng.choice(THINGS)}
+        values = {slot: drawn[slot] for slot in _SLOT.findall(wording)}
+        if template.where and not _call(template.where, values):
+            continue
         try:
-            return _solved(template, wording, {slot: drawn[slot] for slot in _SLOT.findall(wording)})
+            problem = _solved(template, wording.format(**values), values)
         except IllPosed:
             continue
+        if all(0 <= int(step.split()[-1]) <= _MADE for step in problem.steps):
+            return problem
 
 
 def is_held_out(question: str) -> bool:
@@ -100,10 +108,10 @@ def parse(question: str) -> Problem | None:
     """The problem that a text asks, with its true answer; None unless the text is a template's and its numbers are well posed."""
     if len(question) > _LONGEST or not question.isascii():
         return None
-    known = _SHAPES.get(_BLANK.sub(_kind, question))
+    known = _SHAPES.get(_shape(question))
     if known is None:
         return None
-    template, wording, slots = known
+    template, slots = known
     values: dict[str, int | str] = {}
     for slot, word in zip(slots, _BLANK.findall(question), strict=True):
         if word[0].isdigit() and (len(word) > 3 or word != "0" and word[0] == "0"):
@@ -115,26 +123,35 @@ def parse(question: str) -> Problem | None:
         elif values.setdefault(slot, value) != value:  # a slot that comes twice says the same twice
             return None
     try:
-        return _solved(template, wording, values)
+        return _solved(template, question, values)
     except IllPosed:
         return None
 
 
-def _solved(template: Template, wording: str, values: dict[str, int | str]) -> Problem:
-    """The problem with these values in its slots; IllPosed unless its conditions hold and every step has a whole result."""
+def _solved(template: Template, question: str, values: dict[str, int | str]) -> Problem:
+    """The problem with these values in its slots; IllPosed unless it is sound and every step has a whole result."""
     for slot, value in values.items():
         if isinstance(value, int) and not template.least.get(slot, 1) <= value <= _LARGEST:
             raise IllPosed
-    if template.where and not _call(template.where, values):
+    if template.sound and not _call(template.sound, values):
         raise IllPosed
     log: list[str] = []
     answer = _call(template.answer, {k: Num.of(v, log) if isinstance(v, int) else v for k, v in values.items()})
-    return Problem(template.domain, template.name, wording.format(**values), tuple(log), int(answer))
+    if not template.signed and any(" = -" in step for step in log):
+        raise IllPosed
+    return Problem(template.domain, template.name, question, tuple(log), int(answer))
 
 
 def _call(formula: Callable, values: dict) -> object:
     """The formula on the values that its parameters name."""
     return formula(*(values[name] for name in formula.__code__.co_varnames[: formula.__code__.co_argcount]))
+
+
+def _shape(text: str) -> str:
+    """The text with its numbers, names and things blanked and every way to ask made one: `Compute 8 mod 3.`, `What is 7 mod 2?`"""
+    asked = bool(_WORD_OF_QUESTION.search(text[text.rfind(". ") + 1 :]))
+    text = _BLANK.sub(_kind, text)
+    return _ASK.sub("Find", text[:-1]) + "~" if text.endswith("?" if asked else ".") else text
 
 
 def _kind(match: re.Match) -> str:
@@ -146,20 +163,20 @@ def _expand(wording: str) -> list[str]:
     """`[Find|What is] x~` as its two wordings, `Find x.` and `What is x?`"""
     parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(re.split(r"\[([^\]]*)\]", wording))]
     texts = ["".join(choice) for choice in itertools.product(*parts)]
-    return [t.replace("~", "?" if re.search("what|how", t.split(". ")[-1], re.IGNORECASE) else ".") for t in texts]
+    return [t.replace("~", "?" if _WORD_OF_QUESTION.search(t.split(". ")[-1]) else ".") for t in texts]
 
 
-def _index() -> dict[str, tuple[Template, str, tuple[str | int, ...]]]:
-    """Every wording's shape (numbers, names and things blanked), with what its blanks stand for; a shape has one template."""
-    shapes: dict[str, tuple[Template, str, tuple[str | int, ...]]] = {}
+def _index() -> dict[str, tuple[Template, tuple[str | int, ...]]]:
+    """Every wording's shape, with its template and what its blanks stand for; a shape has one reading."""
+    shapes: dict[str, tuple[Template, tuple[str | int, ...]]] = {}
+    stand_in = {"who": NAMES[0], "thing": THINGS[0]}
     for (domain, name), wordings in _WORDINGS.items():
         template = next(t for t in _BY_DOMAIN[domain] if t.name == name)
         for wording in wordings:
-            shape = _BLANK.sub(_kind, _SLOT.sub(lambda m: {"who": "@", "thing": "&"}.get(m[1], "#"), wording))
+            shape = _shape(_SLOT.sub(lambda m: stand_in.get(m[1], "0"), wording))
             order = tuple(m[1] or int(m[2]) for m in re.finditer(r"\{(\w+)\}|([0-9]+)", wording))
-            if shape in shapes or len(order) != len(re.findall("[#@&]", shape)):
+            if shapes.setdefault(shape, (template, order)) != (template, order) or len(order) != len(re.findall("[#@&]", shape)):
                 raise ValueError(f"not the only reading of {wording!r}")
-            shapes[shape] = (template, wording, order)
     return shapes
 
 

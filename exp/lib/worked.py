@@ -1,17 +1,19 @@
 """Integers that show their work: an expression on `Num`s gives its value and, in a log, each operation as a step.
 
-`Num.of(30, log) - 8` is 22 and appends `30 - 8 = 22`. School problems stay whole and non-negative: anything else is IllPosed.
+`Num.of(30, log) - 8` is 22 and appends `30 - 8 = 22`. School problems stay whole: anything else is IllPosed.
 """
+
+import math
 
 
 class IllPosed(ValueError):
-    """Numbers for which an expression has no whole, non-negative value."""
+    """Numbers for which an expression has no whole value."""
 
 
 class Num(int):
     """An int that writes down each operation on it."""
 
-    LARGEST = 9999
+    LARGEST = 99_999
     log: list[str]
 
     @classmethod
@@ -21,7 +23,7 @@ class Num(int):
         return number
 
     def _step(self, left: int, sign: str, right: int, result: int) -> "Num":
-        if not 0 <= result <= self.LARGEST:
+        if abs(result) > self.LARGEST:
             raise IllPosed
         self.log.append(f"{int(left)} {sign} {int(right)} = {result}")
         return Num.of(result, self.log)
@@ -57,9 +59,27 @@ def square(n: Num) -> Num:
     return n * n
 
 
-def digit(n: Num, place: int) -> Num:
-    """The digit of that place, 0 for the first; read off, not worked out."""
-    return Num.of(int(str(int(n))[place]), n.log)
+def digit_sum(n: Num) -> Num:
+    """The sum of the digits, which are read off and not worked out."""
+    first, *rest = (Num.of(int(digit), n.log) for digit in str(int(n)))
+    return sum(rest, start=first)
+
+
+def divisors(p: Num, a: Num, q: Num, b: Num) -> Num:
+    """How many divisors p^a * q^b has; for distinct primes (a + 1) * (b + 1)."""
+    exponents: dict[int, Num] = {}
+    for base, exponent in ((int(p), a), (int(q), b)):
+        for prime in range(2, base + 1):
+            while base % prime == 0:
+                base //= prime
+                exponents[prime] = exponents[prime] + exponent if prime in exponents else exponent
+    first, *rest = (exponent + 1 for exponent in exponents.values())
+    return math.prod(rest, start=first)
+
+
+def gap(a: Num, b: Num) -> Num:
+    """The larger less the smaller."""
+    return b - a if b >= a else a - b
 
 
 def remainder(n: int, m: int) -> Num:
