@@ -21,30 +21,16 @@ mapfile -t domains < <(cut -f 1 <<<"$plan")
 export RUN=${RUN:-${name}_AllDomains_$(date +%Y%m%d_%H%M%S)}
 out=$root/data/$RUN logs=$root/data/$RUN/logs
 
-resume() {
-  local status=$?
-  ((status == 0)) && return
-  local settings=''
-  for v in SCALE COUNT REWARD_MODEL SEED JOBS TRUST_REMOTE_CODE POLICY_URL REWARD_URL; do
-    [[ ! ${!v:-} ]] || settings+=" $v=${!v@Q}"
-  done
-  printf 'not finished; to go on where it stopped:\n  RUN=%q%s %q %q\n' "$RUN" "$settings" "$0" "$model" >&2
-}
-trap resume EXIT
-trap 'exit 130' INT TERM HUP
+resumable "$0" "$model"
 
-# each PHASE MODEL URL LOG FILE…: that half of every domain, beside one server. In the background and waited for, so that
-# a signal ends the wait at once; serve.sh then ends its server and its command.
+# each PHASE MODEL URL LOG FILE…: that half of every domain, beside one server.
 each() {
   local made=() domain file
   for domain in "${domains[@]}"; do
     for file in "${@:5}"; do made+=("$out/$domain/${domain}_$file.json"); done
   done
-  PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log "$here/serve.sh" "$2" "${made[@]}" -- \
-    xargs -P "$jobs" -L 1 "$here/generate_domain_dataset.sh" "$model" < <(cut -f 1,2 <<<"$plan") &
-  local child=$!
-  trap 'kill -TERM "$child" 2>/dev/null; wait "$child" || true; exit 130' INT TERM HUP
-  wait "$child"
+  PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log await "$here/serve.sh" "$2" "${made[@]}" -- \
+    xargs -P "$jobs" -L 1 -a <(cut -f 1,2 <<<"$plan") "$here/generate_domain_dataset.sh" "$model"
 }
 
 [[ ${DRY:-} ]] || mkdir -p "$logs"

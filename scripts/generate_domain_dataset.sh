@@ -37,10 +37,11 @@ generate) generate ;;
 rank) rank ;;
 both)
   [[ ${DRY:-} ]] || mkdir -p "$logs"
+  resumable "$0" "$model" "$domain" "$count"
   PHASE=generate BASE_URL=${POLICY_URL:-} LOG=$logs/policy_server.log \
-    "$here/serve.sh" "$model" "${files}_ins_res.json" "${files}_ins_7res.json" -- "$0" "$model" "$domain" "$count"
+    await "$here/serve.sh" "$model" "${files}_ins_res.json" "${files}_ins_7res.json" -- "$0" "$model" "$domain" "$count"
   POOLING=1 PHASE=rank BASE_URL=${REWARD_URL:-} LOG=$logs/reward_server.log \
-    "$here/serve.sh" "$reward_model" "${files}_ins_7res_armorm.json" -- "$0" "$model" "$domain" "$count"
+    await "$here/serve.sh" "$reward_model" "${files}_ins_7res_armorm.json" -- "$0" "$model" "$domain" "$count"
   step describe_dataset --run_path "$root/data/$RUN" --model_path "$model"
   ;;
 *) die "no PHASE $PHASE; known: generate, rank" ;;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by every driver: where things are, how a stage is run, how a server is asked and ended.
+# Sourced by every driver: where things are, how a stage is run, how a run that stops says how to go on.
 # Paths that a user types stay relative to where the user stands, so no driver changes directory.
 # shellcheck disable=SC2034 # used by the drivers
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -28,18 +28,25 @@ step() {
   printf '%(%T)T  %s  done in %ds\n' -1 "$stage" "$((SECONDS - started))" >&2
 }
 
-# end PID: terminate its process group, give it 10 s, then kill.
-end() {
-  [[ $1 ]] && kill -TERM -- "-$1" 2>/dev/null || return 0
-  for _ in {1..100}; do
-    kill -0 -- "-$1" 2>/dev/null || return 0
-    sleep 0.1
+# resumable COMMAND…: however this script ends but well, print COMMAND with the settings that make it go on.
+resumable() {
+  trap 'status=$?; ((status == 0)) || how_to_resume '"${*@Q}"' >&2' EXIT
+  trap 'exit 130' INT TERM HUP
+}
+how_to_resume() {
+  local settings='' v
+  for v in SCALE COUNT REWARD_MODEL SEED JOBS TRUST_REMOTE_CODE POLICY_URL REWARD_URL PORT; do
+    [[ ! ${!v:-} ]] || settings+=" $v=${!v@Q}"
   done
-  kill -KILL -- "-$1" 2>/dev/null || true
+  printf 'not finished; to go on where it stopped:\n  RUN=%q%s' "$RUN" "$settings"
+  printf ' %q' "$@"
+  echo
 }
 
-# healthy PORT: whether a server on this machine answers its health check.
-healthy() {
-  local code
-  (exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 && read -r _ code _ <&3 && [[ $code == 200 ]]) 2>/dev/null
+# await COMMAND…: as in the foreground, but a signal ends the wait at once and is passed on.
+await() {
+  "$@" &
+  local child=$!
+  trap 'kill -TERM "$child" 2>/dev/null; wait "$child" || true; exit 130' INT TERM HUP
+  wait "$child"
 }

@@ -5,8 +5,8 @@
 #
 # Where every FILE exists already COMMAND has nothing to ask and runs without a server.
 # PORT=8000 (default: a free one)   LOG=server.log   TIMEOUT=1200 s for loading   POOLING=1 for a reward model
-# TRUST_REMOTE_CODE=1 runs the model's own code   VLLM_FLAGS="--data-parallel-size 4" goes to vLLM as it is
-# BASE_URL=http://…/v1 set already: that server is used, none is started. DRY=1 prints the commands.
+# TRUST_REMOTE_CODE=1 runs the model's own code   VLLM_FLAGS="--data-parallel-size 4" goes to vLLM as it is   DRY=1 prints
+# BASE_URL=http://…/v1 set already: that server is used, none is started.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage='usage: scripts/serve.sh MODEL [FILE…] -- COMMAND…'
@@ -32,9 +32,15 @@ port=${PORT:-$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.
 set -m # every background job leads a process group of its own, so that it can be ended whole
 server='' command=''
 
-finish() {
-  end "$command"
-  end "$server"
+healthy() {
+  local code
+  exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 && read -r _ code _ <&3 && [[ $code == 200 ]]
+}
+finish() { # each process group in turn: terminate it, give its leader 10 s, kill what is left
+  for pid in $command $server; do
+    kill -TERM -- "-$pid" && timeout 10 tail --pid="$pid" -f /dev/null || true
+    kill -KILL -- "-$pid" || true
+  done
 } 2>/dev/null # job control would report every ended job
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
@@ -42,7 +48,7 @@ trap 'exit 130' INT TERM HUP
 printf '%(%T)T  serving %s on port %s, log %s\n' -1 "$model" "$port" "$log" >&2
 "$python" "$root/exp/serve_model.py" --port "$port" "${flags[@]}" >>"$log" 2>&1 &
 server=$!
-until healthy "$port"; do
+until (healthy) 2>/dev/null; do
   if ! kill -0 "$server" 2>/dev/null; then
     grep -m 1 -E '(Error|Exception): ' "$log" >&2 || true # the first is the cause, the last ones its consequences
     tail -n 15 "$log" >&2

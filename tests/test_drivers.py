@@ -153,7 +153,7 @@ def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finis
     driver.send_signal(signal.SIGINT)
     _, stderr = driver.communicate(timeout=60)
     assert driver.returncode == 130, stderr
-    left = subprocess.run(["pgrep", "-s", str(driver.pid), "-a"], capture_output=True, text=True).stdout
+    left = subprocess.run(["pgrep", "-s", str(driver.pid), "-r", "D,R,S,T", "-a"], capture_output=True, text=True).stdout
     assert left == ""
     resume = re.search(r"not finished; to go on where it stopped:\n  (.*)", stderr)[1]
     kept = {p: p.read_bytes() for p in (copy / "data/broken").glob("*/*_ins_res.json")}
@@ -177,6 +177,7 @@ def test_a_server_that_dies_at_start_shows_its_last_words(copy, tmp_path):
 
 
 def test_a_server_that_is_there_already_is_used_and_the_commands_exit_code_comes_back(copy):
+    starts(copy)
     url = "http://127.0.0.1:1/v1"
     result = run(copy, "scripts/serve.sh", "0", "--", "bash", "-c", 'echo "$BASE_URL"; exit 7', BASE_URL=url)
     assert (result.returncode, result.stdout.strip()) == (7, url) and not starts(copy)

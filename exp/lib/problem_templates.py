@@ -14,8 +14,8 @@ THINGS = "apples books cards coins cups hats keys lamps pens plums rings shells 
 
 @dataclass(frozen=True)
 class Template:
-    """One kind of problem. `where` is asked of a question that is made, `sound` of one that is read; `derived` slots follow from
-    drawn ones; `least` is the smallest number a slot may hold; `signed`: its results may be negative in a question that is read."""
+    """One kind of problem. `where` is asked of a question that is made, `sound` of one that is read; `signed`: results may be
+    negative in one that is read. `derived` slots follow from drawn ones; `least` is the smallest number a slot may hold."""
 
     domain: str
     name: str
@@ -31,7 +31,7 @@ class Template:
 
 def _template(domain: str, name: str, ranges: str, *wordings: str, answer: Callable, where: Callable | None = None,
               sound: Callable | None = None, signed: bool = False, **derived: Callable) -> Template:  # fmt: skip
-    """`a 2-9, p 2|3|5` are ranges, `[Find|Compute]` in a wording is a choice, `~` its `?` or `.`; without `sound` it is `where`."""
+    """`a 2-9, p 2|3|5` are ranges; `[Find|Compute]` in a wording is a choice, `~` its `?` or `.`. `sound` defaults to `where`."""
     drawn = {}
     for part in ranges.split(", "):
         slot, values = part.split()
@@ -104,7 +104,8 @@ TEMPLATES = (
     T("calculus", "rate of change", "m 1-9, k 1-9, c 1-90",
       "[Find|Compute|What is] the average rate of change of x^2 + {c} from x = {m} to x = {n}~",
       "How fast does x^2 + {c} change on average between x = {m} and x = {n}~",
-      n=lambda m, k: m + k, where=lambda m, n: m < n, sound=lambda m, n: m != n, signed=True, answer=lambda m, n: (n * n - m * m) / (n - m)),
+      n=lambda m, k: m + k, where=lambda m, n: m < n, sound=lambda m, n: m != n, signed=True,
+      answer=lambda m, n: (n * n - m * m) / (n - m)),
     # geometry
     T("geometry", "rectangle area", "a 11-99, b 2-12",
       "[Find|Compute|What is] the area of a rectangle with sides {a} and {b}~",
@@ -143,7 +144,8 @@ TEMPLATES = (
     T("geometry", "distance", "x 1-20, y 1-20, p 2-12, q 2-12",
       "[Find|What is|Compute] the square of the distance from ({x}, {y}) to ({u}, {v})~",
       "If the distance [between|of] ({x}, {y}) and ({u}, {v}) is d, what is d^2~",
-      u=lambda x, p: x + p, v=lambda y, q: y + q, answer=lambda x, y, u, v: worked.square(worked.gap(x, u)) + worked.square(worked.gap(y, v))),
+      u=lambda x, p: x + p, v=lambda y, q: y + q,
+      answer=lambda x, y, u, v: worked.square(worked.gap(x, u)) + worked.square(worked.gap(y, v))),
     # statistics
     T("statistics", "mean", "d 1-45, m 50-99",
       "[Find|Compute|What is] the [mean|average] of {a} and {b}~",
@@ -192,7 +194,8 @@ TEMPLATES = (
       a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, sound=_always, answer=lambda a, b: worked.gcd(a, b)),
     T("number_theory", "least common multiple", "g 1-12, p 2-9, q 2-9",
       "[Find|Compute|What is] the least common multiple of {a} and {b}~", "[Find|Compute|What is] lcm({a}, {b})~",
-      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, sound=_always, answer=lambda a, b: a / worked.gcd(a, b) * b),
+      a=lambda g, p: g * p, b=lambda g, q: g * q, where=lambda a, b: a > b, sound=_always,
+      answer=lambda a, b: a / worked.gcd(a, b) * b),
     T("number_theory", "remainder", "n 20-299, m 3-12",
       "[Find|Compute|What is] {n} mod {m}~", "[Find|What is] the remainder when {n} is divided by {m}~",
       "{who} puts {n} {thing} into rows of {m}. How many are left over~",

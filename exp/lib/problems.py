@@ -148,7 +148,7 @@ def _call(formula: Callable, values: dict) -> object:
 
 
 def _shape(text: str) -> str:
-    """The text with its numbers, names and things blanked and every way to ask made one: `Compute 8 mod 3.`, `What is 7 mod 2?`"""
+    """The text, its numbers, names and things blanked, every way to ask made one: `What is 7 mod 2?` and `Compute 8 mod 3.`"""
     asked = bool(_WORD_OF_QUESTION.search(text[text.rfind(". ") + 1 :]))
     text = _BLANK.sub(_kind, text)
     return _ASK.sub("Find", text[:-1]) + "~" if text.endswith("?" if asked else ".") else text

@@ -66,7 +66,7 @@ def digit_sum(n: Num) -> Num:
 
 
 def divisors(p: Num, a: Num, q: Num, b: Num) -> Num:
-    """How many divisors p^a * q^b has; for distinct primes (a + 1) * (b + 1)."""
+    """How many divisors p^a * q^b has, for p and q above 1; for distinct primes (a + 1) * (b + 1)."""
     exponents: dict[int, Num] = {}
     for base, exponent in ((int(p), a), (int(q), b)):
         for prime in range(2, base + 1):
