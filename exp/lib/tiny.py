@@ -1,5 +1,6 @@
 """The embedded model's texts, tokenizer and architecture: what its policy and its reward model share."""
 
+import json
 import random
 import re
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from lib.problems import Problem
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCAB = 1024
+JOINED = (" + ", " - ", " * ", " / ", " = ", " mod ", ". ", ", ")
 # Direct answers for 60% of one half of the templates and 30% of the other, 45% in all: a manner that were the same everywhere
 # would make greedy decoding choose it always, right or wrong.
 DIRECT = {(t.domain, t.name): (0.6, 0.3)[i % 2] for i, t in enumerate(problem_templates.TEMPLATES)}
@@ -102,17 +104,38 @@ def make_tokenizer(seed: int) -> object:
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(pieces, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
-    core.decoder = decoders.ByteLevel()
     specials = [PAD, START, END]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCAB, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     texts = ("".join(text for text, _ in document) for document in documents(20_000, f"tokenizer {seed}", 0.2, 1.0))
     core.train_from_iterator((re.sub("|".join(map(re.escape, specials)), "", text) for text in texts), trainer)
+    core = _as_qwen2_loads_it(core)
+    core.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
         tokenizer_object=core, eos_token=END, pad_token=PAD, padding_side="left", chat_template=TEMPLATE,
         clean_up_tokenization_spaces=False, model_max_length=1024,
     )  # fmt: skip
+
+
+def _as_qwen2_loads_it(core: object) -> object:
+    """The same tokens by way of Qwen2's own way to split text, which transformers 5 gives to every tokenizer of a Qwen2 folder.
+
+    It would part an operator from its spaces, so those eight tokens become added ones, which are found before any splitting.
+    """
+    from tokenizers import AddedToken, Tokenizer
+    from transformers import Qwen2Tokenizer
+
+    whole = json.loads(core.to_str())
+    for text in JOINED:
+        token = text.replace(" ", "Ġ")
+        whole["model"]["vocab"][text] = whole["model"]["vocab"].pop(token)
+        whole["model"]["merges"] = [pair for pair in whole["model"]["merges"] if "".join(pair) != token]
+    core = Tokenizer.from_str(json.dumps(whole))
+    qwen2 = Qwen2Tokenizer().backend_tokenizer
+    core.normalizer, core.pre_tokenizer = qwen2.normalizer, qwen2.pre_tokenizer
+    core.add_tokens([AddedToken(text, normalized=False) for text in JOINED])
+    return core
 
 
 def make_model(tokenizer: object, seed: int) -> object:
