@@ -2,7 +2,7 @@
 
 in    nothing: prompts come from lib/problems
 out   stdout: a table of ratios; seconds on a shared machine mean little, ratios within one run do
-      python exp/bench_generation.py --model_path data/models/tiny --prompts 400 --rounds 3
+      python exp/bench_generation.py --model_path data/models/tiny --prompts 1000 --rounds 3
 """
 
 import random
@@ -52,10 +52,10 @@ def stage(model: models.Model, questions: list[dict], sampling: Sampling, folder
     return time.monotonic() - start, out.meta["tokens"]
 
 
-def main(model_path: str, prompts: int = 400, rounds: int = 3, max_tokens: int = 128):
+def main(model_path: str, prompts: int = 1000, rounds: int = 3, max_tokens: int = 128):
     model = models.find(model_path)
     rng = random.Random(0)
-    questions = [{"instruction": problems.make(rng.choice(problems.DOMAINS), rng).question} for _ in range(prompts)]
+    pool = [{"instruction": problems.make(rng.choice(problems.DOMAINS), rng).question} for _ in range(prompts)]
     cli.say(f"{rounds} rounds of {prompts} prompts, raw and stage in turn, with {model.name}")
     engine = VllmEngine(model)
     close, engine.close = engine.close, lambda: None
@@ -66,8 +66,9 @@ def main(model_path: str, prompts: int = 400, rounds: int = 3, max_tokens: int =
     ]
     with tempfile.TemporaryDirectory() as folder:
         for n in (1, 7):
+            questions = pool[: prompts // n]  # as many answers in both
             sampling = generate.sampling(0.8, 0.95, max_tokens, n)
-            raw(engine, questions[:16], sampling)  # warm up: first steps compile and page in
+            raw(engine, pool[:16], sampling)  # warm up: first steps compile and page in
             bare, whole = [], []
             for _ in range(rounds):
                 engine.llm.reset_prefix_cache()
@@ -76,7 +77,7 @@ def main(model_path: str, prompts: int = 400, rounds: int = 3, max_tokens: int =
                 whole.append(stage(model, questions, sampling, Path(folder)))
             speeds = [statistics.median(tokens / seconds for seconds, tokens in runs) for runs in (bare, whole)]
             ratio = statistics.median((t / s) / (u / r) for (s, t), (r, u) in zip(whole, bare, strict=True))
-            extra = statistics.median((s - r) / prompts * 1000 for (s, _), (r, _) in zip(whole, bare, strict=True))
+            extra = statistics.median((s - r) / len(questions) * 1000 for (s, _), (r, _) in zip(whole, bare, strict=True))
             lines.append(f"| {n} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {ratio:.2f} | {extra:.2f} ms |")
     print("\n".join(lines))
     close()

@@ -68,6 +68,7 @@ def train_policy(save_path: Path, tokens: int, seed: int, dev_problems: int, fre
             kept = {"state": state, "model": model.state_dict(), "steppers": [s.state_dict() for s in steppers]}
             store(part / "state.pt", kept)
     model.load_state_dict(torch.load(part / "best.pt", weights_only=True))
+    model.to(torch.bfloat16).float()  # measured as it is shipped
     facts = {k: state[k] for k in ("seed", "seen", "seconds", "best", "best_at")} | {
         "tokens": tokens,
         "dev_problems": dev_problems,

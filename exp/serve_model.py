@@ -56,7 +56,7 @@ def main(model_path: str, port: int, pooling: bool = False, trust_remote_code: b
         return
     _die_with_parent()
     if engine_vllm.on_cpu():
-        engine_vllm.set_up_cpu(model, share=(os.cpu_count() or 1) - 1)  # one core is left to the HTTP side
+        engine_vllm.set_up_cpu(model, share=engine_vllm.cores() - 1)  # one core is left to the HTTP side
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     os.execv(command[0], command + flags(model, port, pooling or model.runner == "pooling", trust_remote_code))
 

@@ -21,6 +21,11 @@ def _has(package: str) -> bool:
         return False
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def set_up_cpu(model: Model, share: int) -> None:
     """vLLM's environment on a CPU, where the user has set nothing else: `share` compute threads.
 
@@ -37,9 +42,9 @@ class VllmEngine:
     """vLLM in this process: offline `LLM`, driven by `add_request` and `step` so that rows come back as they finish."""
 
     def __init__(self, model: Model, trust_remote_code: bool = False):
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # a stage has its own lines to read
         if on_cpu():
-            set_up_cpu(model, share=os.cpu_count() or 1)
+            set_up_cpu(model, share=cores())
         from vllm import LLM
 
         # vLLM 0.31 on a CPU: a prompt that is read in parts crashes a request with a seed ("CPU Generator does not use offset").
