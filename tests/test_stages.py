@@ -169,6 +169,8 @@ def test_thinking_is_kept_whole(text, finish_reason, expected):
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a file system that nobody may write")
 def test_a_folder_that_cannot_be_written_is_one_line_before_the_model_is_asked(tmp_path):
     (tmp_path / "in.json").write_text('[{"instruction": "What is 1 + 1?"}]')
-    result = stage("gen_res", "--model_path", TINY, "--ins_data_path", tmp_path / "in.json", "--save_path", "/proc/nowhere/o.json")
+    result = stage(
+        "gen_res", "--model_path", TINY, "--ins_data_path", tmp_path / "in.json", "--save_path", "/proc/nowhere/o.json"
+    )
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "gen_res: error: /proc/nowhere" in result.stderr.splitlines()[-1]
