@@ -23,7 +23,7 @@ class OpenAIEngine:
     """
 
     def __init__(self, model: Model, base_url: str):
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, Timeout
 
         self.base_url, self.limit, self.pending = base_url.rstrip("/"), IN_FLIGHT, 0
         self.max_len = model.max_model_len
@@ -32,7 +32,8 @@ class OpenAIEngine:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         key = os.environ.get("OPENAI_API_KEY") or "none"  # a local server asks for none, the client does
         # An answer may take long (32,768 tokens at 20/s is 27 minutes); a connection may not.
-        self._client = AsyncOpenAI(base_url=self.base_url, api_key=key, max_retries=RETRIES, timeout=3600)
+        self._client = AsyncOpenAI(base_url=self.base_url, api_key=key, max_retries=RETRIES,
+                                   timeout=Timeout(3600, connect=10))  # fmt: skip
         self._served = self._call(self._pick_served(model))
 
     def _call(self, coroutine: object) -> object:

@@ -5,6 +5,7 @@ import os
 from importlib import metadata
 
 from lib import chat
+from lib.cli import UserError
 from lib.engine import Completion, Reply, Request, is_chat
 from lib.models import Model
 
@@ -51,9 +52,13 @@ class VllmEngine:
         chunks = {"enable_chunked_prefill": False} if on_cpu() else {}
         facts = {k: getattr(model, k) for k in ("dtype", "tensor_parallel_size", "gpu_memory_utilization", "enforce_eager")}
         runner = "pooling" if model.runner == "pooling" else "generate"
-        self.llm = LLM(model.path, runner=runner, max_model_len=model.max_model_len, generation_config="vllm",
-                       enable_prefix_caching=True, trust_remote_code=trust_remote_code, disable_log_stats=True,
-                       **facts, **chunks)  # fmt: skip
+        try:
+            self.llm = LLM(model.path, runner=runner, max_model_len=model.max_model_len, generation_config="vllm",
+                           enable_prefix_caching=True, trust_remote_code=trust_remote_code, disable_log_stats=True,
+                           **facts, **chunks)  # fmt: skip
+        except Exception as e:  # torn weights, an unknown architecture, too little memory: each raises a kind of its own
+            why = " ".join(f"{type(e).__name__} {e}".split())[:400]
+            raise UserError(f"{model.path} cannot be loaded by vLLM: {why}") from e
         self.core, self.tokenizer = self.llm.llm_engine, chat.load_tokenizer(model.path, trust_remote_code)
         self.max_len = self.llm.model_config.max_model_len
         self.limit, self.pending = 1024, 0

@@ -49,6 +49,8 @@ def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
                 raise UserError(f"{path}:{line}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
             if row[key] is None or row[key] == "" or row[key] == []:
                 raise UserError(f"{path}:{line}: {key!r} is empty")
+            if key == "responses" and not (isinstance(row[key], list) and all(isinstance(r, str) for r in row[key])):
+                raise UserError(f"{path}:{line}: {key!r} is not a list of texts")
             if key == "instruction" and not isinstance(row[key], str):
                 raise UserError(f"{path}:{line}: {key!r} is a {type(row[key]).__name__}, not text")
     if not rows:
