@@ -133,7 +133,7 @@ def estimate(model: Model, chosen: list[tuple[Domain, int]]) -> str:
         res = min(res, model.max_tokens_res or res)
         tokens += count * (ins + (1 + RESPONSES) * res) / 2
     total = sum(count for _, count in chosen)
-    line = f"{total:,} problems x (1 problem + 1 + {RESPONSES} answers) at half their token limits = {tokens / 1e6:,.1f}M tokens"
+    line = f"{total:,} problems x (1 problem + 1 + {RESPONSES} answers) at half their token limits = {tokens:,.0f} tokens"
     if not model.tokens_s:
         return f"{line}; tokens/s of {model.name} unknown"
     return f"{line} / {model.tokens_s:,.0f} tokens/s = {progress.clock(tokens / model.tokens_s)}"
@@ -150,7 +150,7 @@ def main(
     trust_remote_code: bool = False,
 ):
     if menu:
-        print("\n".join(f"  {m.number}  {m.path if not m.is_local else m.name}: {m.description}" for m in models.menu()))
+        print("\n".join(f"  {m.number}  {m.description}" for m in models.menu()))
         return
     if not model:
         raise cli.UserError("missing --model; see --help")
