@@ -37,3 +37,4 @@ each() {
 each generate "$model" "${POLICY_URL:-}" policy_server ins_res ins_7res
 POOLING=1 each rank "$reward_model" "${REWARD_URL:-}" reward_server ins_7res_armorm
 step describe_dataset --run_path "$out" --model_path "$model"
+[[ ${DRY:-} ]] || echo "All domains in $((SECONDS / 60)) min $((SECONDS % 60)) s."
