@@ -1,7 +1,9 @@
 """vLLM in this process."""
 
 import importlib.util
+import logging
 import os
+import warnings
 from importlib import metadata
 
 from lib import chat
@@ -43,7 +45,11 @@ class VllmEngine:
     """vLLM in this process: offline `LLM`, driven by `add_request` and `step` so that rows come back as they finish."""
 
     def __init__(self, model: Model, trust_remote_code: bool = False):
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # a stage has its own lines to read
+        # A stage has lines of its own to read; these libraries print dozens at every import, of no use to its user.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        for name in ("torchao", "torch.utils._pytree", "torch._library.triton"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         if on_cpu():
             set_up_cpu(model, share=cores())
         from vllm import LLM
@@ -55,6 +61,7 @@ class VllmEngine:
         try:
             self.llm = LLM(model.path, runner=runner, max_model_len=model.max_model_len, generation_config="vllm",
                            enable_prefix_caching=True, trust_remote_code=trust_remote_code, disable_log_stats=True,
+                           use_tqdm_on_load=False,
                            **facts, **chunks)  # fmt: skip
         except Exception as e:  # torn weights, an unknown architecture, too little memory: each raises a kind of its own
             why = " ".join(f"{type(e).__name__} {e}".split())[:400]
