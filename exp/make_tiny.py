@@ -8,13 +8,14 @@ The reward model: --policy_path data/models/tiny --save_path data/models/tiny-rm
 Killed, the same command goes on from the last checkpoint in SAVE_PATH.part; another --tokens shortens or lengthens the rest.
 """
 
+import json
 import os
 import random
 import shutil
 import time
 from pathlib import Path
 
-from lib import cli, problem_templates, problems, tiny, tiny_card
+from lib import cli, models, problem_templates, problems, rows, tiny, tiny_card
 from lib import tiny_training as training
 
 BLOCK = 1500  # documents drawn, sorted by length and batched together: about 25 steps
@@ -24,10 +25,11 @@ EARLY, LATE = (0.45, 0.3), (0.15, 0.6)
 JUDGE_RATE = 0.2  # of the policy's learning rates
 
 
-def train_policy(save_path: Path, tokens: int, seed: int, dev_problems: int, fresh_problems: int) -> None:
+def train_policy(save_path: Path, settings: dict) -> None:
     """Train on `tokens` tokens; of the second half's checkpoints keep the one that works out most development problems."""
     import torch
 
+    seed, tokens, dev_problems, fresh_problems = (settings[k] for k in ("seed", "tokens", "dev_problems", "fresh_problems"))
     part = Path(f"{save_path}.part")
     part.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny.make_tokenizer(seed)
@@ -79,7 +81,7 @@ def train_policy(save_path: Path, tokens: int, seed: int, dev_problems: int, fre
     }
     solved = tiny_card.solving(model, tokenizer, fresh_problems, seed)
     invented = {t: tiny_card.inventing(model, tokenizer, fresh_problems // 3, t, seed) for t in (1.0, 0.9)}
-    finish(save_path, model, tokenizer, tiny_card.policy_card(facts, solved, invented))
+    finish(save_path, settings, model, tokenizer, tiny_card.policy_card(facts, solved, invented))
 
 
 def restore(path: Path, seed: int, model: object, steppers: list) -> dict:
@@ -114,11 +116,13 @@ def judged_answers(policy: object, tokenizer: object, count: int, seed: int) -> 
     return found
 
 
-def train_judge(policy_path: Path, save_path: Path, sampled: int, epochs: int, seed: int, fresh_problems: int) -> None:
+def train_judge(policy_path: Path, save_path: Path, settings: dict) -> None:
     """Train the policy's weights, with one output on the last token, to tell right answers from wrong ones."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+    seed, sampled, epochs = (settings[k] for k in ("seed", "sampled_problems", "epochs"))
+    fresh_problems = settings["fresh_problems"] // 2
     tokenizer = AutoTokenizer.from_pretrained(policy_path)
     policy = AutoModelForCausalLM.from_pretrained(policy_path, dtype=torch.float32)
     began = time.monotonic()
@@ -155,7 +159,7 @@ def train_judge(policy_path: Path, save_path: Path, sampled: int, epochs: int, s
     }
     chosen = tiny_card.choosing(policy, model, tokenizer, fresh_problems, seed)
     cli.say(f"of {fresh_problems} fresh problems right: {chosen}")
-    finish(save_path, model, tokenizer, tiny_card.judge_card(made, chosen))
+    finish(save_path, settings, model, tokenizer, tiny_card.judge_card(made, chosen))
 
 
 def grouped(examples: list[tuple[str, bool]], rng: random.Random) -> list[list[tuple[str, bool]]]:
@@ -174,13 +178,16 @@ def store(path: Path, what: dict) -> None:
     os.replace(f"{path}.new", path)
 
 
-def finish(save_path: Path, model: object, tokenizer: object, card: str) -> None:
+def finish(save_path: Path, settings: dict, model: object, tokenizer: object, card: str) -> None:
     """Write the folder aside, then give it its name: a finished name means a whole folder."""
     part = Path(f"{save_path}.part")
     shutil.rmtree(part / "whole", ignore_errors=True)
     tiny.save(model, tokenizer, part / "whole", card)
     for file in (part / "whole").iterdir():
         file.chmod(0o644)  # safetensors gives its own to the owner alone
+    rows.write_json(part / "whole/settings.json", settings)
+    if save_path.exists():  # with --overwrite: the old one stays until the new one is whole
+        os.replace(save_path, part / "old")
     os.replace(part / "whole", save_path)
     shutil.rmtree(part)
     size = sum(f.stat().st_size for f in save_path.iterdir())
@@ -196,10 +203,21 @@ def main(
     fresh_problems: int = 600,
     sampled_problems: int = 3000,
     epochs: int = 3,
+    overwrite: bool = False,
 ):
     if policy_path and not Path(policy_path, "config.json").exists():
         raise cli.UserError(f"{policy_path}: no model there (no config.json); make the policy first")
-    if Path(save_path).exists():
+    settings = {"seed": seed, "fresh_problems": fresh_problems}
+    if policy_path:
+        settings |= {"policy": models.identity(models.Model(policy_path)), "sampled_problems": sampled_problems, "epochs": epochs}
+    else:
+        settings |= {"tokens": tokens, "dev_problems": dev_problems}
+    if Path(save_path).exists() and not overwrite:
+        made_with = Path(save_path, "settings.json")
+        old = json.loads(made_with.read_bytes()) if made_with.exists() else {}
+        changed = "; ".join(f"{k} {old.get(k)}, now {v}" for k, v in settings.items() if old.get(k) != v)
+        if changed:
+            raise cli.UserError(f"{save_path} was made with {changed}; use another --save_path or --overwrite")
         cli.say(f"{save_path} is there already; nothing to do")
         return
     from transformers.utils import logging
@@ -207,9 +225,9 @@ def main(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if policy_path:
-        train_judge(Path(policy_path), Path(save_path), sampled_problems, epochs, seed, fresh_problems // 2)
+        train_judge(Path(policy_path), Path(save_path), settings)
     else:
-        train_policy(Path(save_path), tokens, seed, dev_problems, fresh_problems)
+        train_policy(Path(save_path), settings)
 
 
 if __name__ == "__main__":

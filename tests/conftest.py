@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("TIDING_SHARED", ROOT.parent / "shared"))
+SHARED = ROOT.parent / "shared"
 TINY, TINY_RM = ROOT / "data/models/tiny", ROOT / "data/models/tiny-rm"
 
 

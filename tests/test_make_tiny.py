@@ -10,6 +10,7 @@ import make_tiny
 from conftest import TINY, TINY_RM, stage
 from lib import problems, tiny, tiny_training
 
+SMALL = ("--tokens", 8000, "--dev_problems", 2, "--fresh_problems", 6)
 ONE_CORE = {"OMP_NUM_THREADS": "1"}  # two threads beside other work are slower than one
 CHAT = [
     {"role": "system", "content": "You are a math tutor for number theory."},
@@ -23,8 +24,7 @@ def made(tmp_path_factory):
     """A policy of 8,000 tokens and its reward model, by the real commands."""
     folder = tmp_path_factory.mktemp("made")
     policy, judge = folder / "tiny", folder / "tiny-rm"
-    small = ("--tokens", 8000, "--dev_problems", 2, "--fresh_problems", 6)
-    for flags in (("--save_path", policy, *small),
+    for flags in (("--save_path", policy, *SMALL),
                   ("--policy_path", policy, "--save_path", judge, "--sampled_problems", 6, "--epochs", 1, "--fresh_problems", 6)):  # fmt: skip
         result = stage("make_tiny", *flags, env=ONE_CORE)
         assert result.returncode == 0, result.stderr
@@ -74,7 +74,7 @@ def test_a_small_run_makes_both_folders_whole(made):
 
 def test_a_finished_model_is_not_made_again(made):
     before = (made[0] / "model.safetensors").stat()
-    result = stage("make_tiny", "--save_path", made[0])
+    result = stage("make_tiny", "--save_path", made[0], *SMALL)
     assert result.returncode == 0 and "there already" in result.stderr
     assert (made[0] / "model.safetensors").stat() == before
 
@@ -118,14 +118,15 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
         return whole(*batch)
 
     monkeypatch.setattr(tiny_training, "loss_of", counted)
-    make_tiny.train_policy(tmp_path / "straight", 8000, 0, 1, 3)
+    settings = {"tokens": 8000, "seed": 0, "dev_problems": 1, "fresh_problems": 3}
+    make_tiny.train_policy(tmp_path / "straight", settings)
     countdown = [0] * (len(steps) * 2 // 3)
     monkeypatch.setattr(tiny_training, "loss_of", killed)
     with pytest.raises(KeyboardInterrupt):
-        make_tiny.train_policy(tmp_path / "killed", 8000, 0, 1, 3)
+        make_tiny.train_policy(tmp_path / "killed", settings)
     assert not (tmp_path / "killed").exists()
     monkeypatch.setattr(tiny_training, "loss_of", whole)
-    make_tiny.train_policy(tmp_path / "killed", 8000, 0, 1, 3)
+    make_tiny.train_policy(tmp_path / "killed", settings)
     torch.set_num_threads(threads)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "killed")]
     assert weights[0] == weights[1]
@@ -209,3 +210,12 @@ def test_both_manners_are_trained_in_the_stated_shares():
     made = problems.training(3000, seed=4)
     direct = [tiny.chat(p, rng, 0.5)[1][0].startswith("The answer") for p in made]
     assert 0.42 < sum(direct) / len(direct) < 0.48
+
+
+def test_a_folder_made_with_other_settings_is_refused_before_anything_is_trained():
+    same = stage("make_tiny", "--policy_path", TINY, "--save_path", TINY_RM)
+    assert same.returncode == 0 and "nothing to do" in same.stderr, same.stderr
+    other = stage("make_tiny", "--save_path", TINY, "--tokens", 5)
+    assert (
+        other.returncode == 2 and "was made with tokens 21000000, now 5; use another --save_path or --overwrite" in other.stderr
+    )
