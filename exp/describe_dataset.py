@@ -49,6 +49,7 @@ def check_procedural(domain: str, problems: list[dict], answered: list[dict], ra
 
 
 def share(part: float, whole: float) -> float | None:
+    """part / whole to four digits; None of nothing."""
     return round(part / whole, 4) if whole else None
 
 

@@ -75,6 +75,14 @@ def test_a_row_that_does_not_fit_the_context_is_dropped_with_its_reason(tmp_path
         assert dropped["why"] == "too long" and dropped["instruction"] == rows[1]["instruction"]
 
 
+def test_when_no_row_is_left_nothing_is_written_and_it_says_why(tmp_path, policy_url):
+    (tmp_path / "in.json").write_text(json.dumps([{"instruction": "What is 1 + 1? " * 100}]))
+    flags = ["--model_path", TINY, "--ins_data_path", tmp_path / "in.json", "--save_path", tmp_path / "o.json"]
+    result = stage("gen_res", *flags, "--engine", "openai", "--base_url", policy_url)
+    assert result.returncode == 2 and "no row is left: 1 dropped (1 too long)" in result.stderr
+    assert not (tmp_path / "o.json").exists()
+
+
 class FakeServer(ThreadingHTTPServer):
     """Answers as servers of other makes do: see `behave`, which gets the body and the number of the request."""
 

@@ -49,6 +49,7 @@ class Reply:
 
 
 def is_chat(prompt: list) -> bool:
+    """Whether a prompt is messages, and not token ids."""
     return isinstance(prompt[0], dict)
 
 

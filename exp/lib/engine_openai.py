@@ -9,7 +9,7 @@ from lib.cli import UserError
 from lib.engine import Completion, Reply, Request, is_chat
 from lib.models import Model
 
-# Measured with tiny on 2 cores (DESIGN §4): 256 requests in flight give .85 of one offline call, 1,200 only .65.
+# Measured with tiny on 2 cores: 256 requests in flight give .85 of one offline call, 1,200 only .65.
 IN_FLIGHT = 256
 # 0.5, 1, 2, 4, 8, 8 s between tries: about 24 s before a server counts as gone.
 RETRIES = 6
@@ -26,7 +26,6 @@ class OpenAIEngine:
         from openai import AsyncOpenAI, Timeout
 
         self.base_url, self.limit, self.pending = base_url.rstrip("/"), IN_FLIGHT, 0
-        self.max_len = model.max_model_len
         self._done: queue.Queue[Reply | Exception] = queue.Queue()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()

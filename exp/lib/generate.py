@@ -127,6 +127,9 @@ def answer(
     A row whose prompt does not fit, or whose answers are all empty, is dropped; a truncated answer is kept as such.
     """
     sampled = limited(model, "res", asked)
+    if model.max_model_len and sampled.max_tokens >= model.max_model_len:
+        raise cli.UserError(f"--max_tokens {sampled.max_tokens} leaves no room for a prompt in the context of "
+                            f"{model.max_model_len} tokens of {model.name}")  # fmt: skip
     out.open(notes(backend))
 
     def request(place: int) -> engine.Request:
@@ -143,6 +146,8 @@ def answer(
 
     run(out, lambda: backend.load(model), (request(p) for p in range(len(rows)) if p not in out), accept, len(rows),
         backend.batch_size)  # fmt: skip
+    if out.dropped.total() == len(rows):
+        raise cli.UserError(f"{out.path}: no row is left: {progress.reasons(out.dropped)}; nothing is written")
     out.finish(len(rows))
     done(out)
 
@@ -176,4 +181,5 @@ def summary(out: Output) -> str:
 
 
 def done(out: Output) -> None:
+    """The last line of a stage: what it wrote."""
     cli.say(f"wrote {out.path}: {summary(out)}")

@@ -143,6 +143,7 @@ def domains(model: Model) -> dict[str, Domain]:
 
 
 def domain(model: Model, name: str) -> Domain:
+    """The domain of that name; UserError lists near names."""
     known = domains(model)
     if name not in known:
         raise UserError(f"no domain {name!r}; {near(name, known)}")

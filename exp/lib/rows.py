@@ -90,4 +90,5 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 
 def write_json(path: str | Path, value: object) -> None:
+    """A value as indented JSON, in one step as `write_whole`."""
     write_whole(path, json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", errors="backslashreplace") + b"\n")
