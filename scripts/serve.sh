@@ -3,23 +3,20 @@
 #
 #   scripts/serve.sh MODEL [FILE…] -- COMMAND…     COMMAND finds the server's address in $BASE_URL
 #
-# Where every FILE exists already COMMAND has nothing to ask and runs without a server.
+# Where every FILE exists already COMMAND has nothing to ask: no server is started. Nor where BASE_URL=http://…/v1 is set.
 # PORT=8000 (default: a free one)   LOG=server.log   TIMEOUT=1200 s for loading   POOLING=1 for a reward model
 # TRUST_REMOTE_CODE=1 runs the model's own code   VLLM_FLAGS="--data-parallel-size 4" goes to vLLM as it is   DRY=1 prints
-# BASE_URL=http://…/v1 set already: that server is used, none is started.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage='usage: scripts/serve.sh MODEL [FILE…] -- COMMAND…'
 [[ $# -ge 3 ]] || die "$usage"
-model=$1 missing=0 files=0
-shift
-while [[ ${1:?$usage} != -- ]]; do
-  files=1
+model=$1 missing=0
+[[ $2 != -- ]] || missing=1 # no FILE named: always something to ask
+while shift && [[ ${1:?$usage} != -- ]]; do
   [[ -e $1 ]] || missing=1
-  shift
 done
 shift
-((missing || ! files)) || BASE_URL=${BASE_URL:-http://127.0.0.1:9/v1} # the discard port: nobody answers there
+((missing)) || BASE_URL=${BASE_URL:-http://127.0.0.1:9/v1} # the discard port: nobody answers there
 [[ ! ${BASE_URL:-} ]] || BASE_URL=$BASE_URL exec "$@"
 flags=(--model_path "$model" ${POOLING:+--pooling} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 if [[ ${DRY:-} ]]; then
