@@ -139,6 +139,25 @@ def estimate(model: Model, chosen: list[tuple[Domain, int]]) -> str:
     return f"{line} / {model.tokens_s:,.0f} tokens/s = {progress.clock(tokens / model.tokens_s)}"
 
 
+def check_disk_and_port(need_gb: float) -> None:
+    """Room for the answers at full length and 4 bytes a token; the port, where one was asked for, is free."""
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free < need_gb + 0.1:
+        raise cli.UserError(f"the run may write {need_gb:.1f} GB and {ROOT} has {free:.1f} GB free")
+    if not os.access(ROOT / "data", os.W_OK):
+        raise cli.UserError(f"{ROOT / 'data'} is not writable")
+    port = os.environ.get("PORT")
+    if port:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", int(port)))
+            except (OSError, ValueError, OverflowError):
+                raise cli.UserError(
+                    f"PORT {port} cannot be used: it is taken, or no number; leave it out for a free one"
+                ) from None
+
+
 def main(
     model: str = "",
     menu: bool = False,
@@ -179,25 +198,6 @@ def main(
     for d, n in chosen:
         print(d.name, n, d.ins_temperature, d.max_tokens_ins, d.res_temperature, d.max_tokens_res, policy.name, judge.path,
               sep="\t")  # fmt: skip
-
-
-def check_disk_and_port(need_gb: float) -> None:
-    """Room for the answers at full length and 4 bytes a token; the port, where one was asked for, is free."""
-    free = shutil.disk_usage(ROOT).free / 1e9
-    if free < need_gb + 0.1:
-        raise cli.UserError(f"the run may write {need_gb:.1f} GB and {ROOT} has {free:.1f} GB free")
-    if not os.access(ROOT / "data", os.W_OK):
-        raise cli.UserError(f"{ROOT / 'data'} is not writable")
-    port = os.environ.get("PORT")
-    if port:
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("127.0.0.1", int(port)))
-            except (OSError, ValueError, OverflowError):
-                raise cli.UserError(
-                    f"PORT {port} cannot be used: it is taken, or no number; leave it out for a free one"
-                ) from None
 
 
 if __name__ == "__main__":

@@ -19,4 +19,4 @@ torch=$(grep '^torch==' "$lock")
 grep -v '^torch==' "$lock" >.venv/rest.txt
 .venv/bin/pip install --quiet --no-deps -r .venv/rest.txt
 cp "$lock" .venv/.lock
-echo "setup: done, $(wc -l <.venv/rest.txt) packages" >&2
+echo "setup: done, $(wc -l <.venv/rest.txt) packages in $SECONDS s" >&2

@@ -109,7 +109,7 @@ def test_it_answers_vllms_classify_protocol(armo_shaped):
     assert replies[0].scores[0] > 0 and replies[1].refused == "too long"
 
 
-def test_a_model_of_unknown_name_needs_no_entry_to_be_a_reward_model(tmp_path):
+def test_an_address_without_the_openai_engine_is_refused_before_anything_is_read(tmp_path):
     result = stage("gen_po_rewards", "--model_name_or_path", TINY, "--ins_data_path", ROOT / "README.md", "--save_path",
                    tmp_path / "o.json", "--base_url", "http://x/v1")  # fmt: skip
     assert result.returncode == 2 and "--base_url goes with --engine openai" in result.stderr

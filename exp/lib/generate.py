@@ -58,16 +58,16 @@ def run(
     accept: Callable[[engine.Reply], Iterable[engine.Request]],
     total: int,
     batch_size: int | None = None,
-) -> int:
+) -> None:
     """Ask for every request and pass each reply to `accept` at once; it writes the row and may return further requests.
 
     `load` is called only if there is something to ask, so a finished file costs no model. At most `batch_size` requests are in
-    flight (None: as many as the engine takes). Returns the tokens generated.
+    flight (None: as many as the engine takes).
     """
     source, extra = iter(requests), deque()
     first = next(source, None)
     if first is None:
-        return 0
+        return
     extra.append(first)
     loaded = load()
     shown = progress.Progress(out.path.name, total, len(out) - out.dropped.total())
@@ -91,7 +91,6 @@ def run(
         out.meta["asking_seconds"] = round(out.meta.get("asking_seconds", 0) + time.monotonic() - started, 3)
         out.pause()
         loaded.close()
-    return shown.tokens
 
 
 def sampling(temperature: float, top_p: float, max_tokens: int, n: int = 1) -> engine.Sampling:
