@@ -127,6 +127,8 @@ class Output:
         assert len(self) == rows_in, f"{rows_in} rows in, {len(self)} accounted for"
         kept, reasons = 0, Counter()
         whole, aside = Path(f"{self.path}.tmp"), Path(f"{self.dropped_path}.tmp")
+        lines = self.path.suffix == ".jsonl"
+        first, between, last, none = (b"", b"\n", b"\n", b"") if lines else (b"[\n", b",\n", b"\n]\n", b"[]\n")
         with open(whole, "wb") as x, open(aside, "wb") as d:
             for _, row, why in self.records():
                 why = why or (check(row) if check else None)
@@ -134,9 +136,9 @@ class Output:
                     reasons[why] += 1
                     d.write(dumps({"why": why, **row}) + b"\n")
                 else:
-                    x.write((b",\n" if kept else b"[\n") + dumps(row))
+                    x.write((between if kept else first) + dumps(row))
                     kept += 1
-            x.write(b"\n]\n" if kept else b"[]\n")
+            x.write(last if kept else none)
             for f in (x, d):
                 f.flush()
                 os.fsync(f.fileno())
