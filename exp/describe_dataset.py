@@ -9,22 +9,21 @@ back: whether it is well formed and in its domain, what its true answer is, how 
 """
 
 import json
-import re
 import time
 from pathlib import Path
 
-from lib import cli, models, rows
+from lib import answers, cli, models, rows
 from lib.models import Model
+from lib.report import markdown, percent
 
 FILES = {"instructions": "{}_ins.json", "sft_data": "{}_ins_res.json", "multi_response_data": "{}_ins_7res.json",
          "preference_data": "{}_ins_7res_armorm.json"}  # fmt: skip
 STAGES = ("gen_ins", "gen_res", "gen_po_multi_res", "gen_po_rewards")
 
 
-def boxed(text: str) -> int | None:
-    """The integer in the last \\boxed{} of an embedded model's answer; it writes no other form."""
-    found = re.findall(r"\\boxed\{(-?\d+)\}", text)
-    return int(found[-1]) if found else None
+def is_right(response: str, gold: int) -> bool:
+    """Whether the response states the gold answer."""
+    return answers.is_equal(answers.extract(response, strict=True), str(gold))
 
 
 def check_procedural(domain: str, problems: list[dict], answered: list[dict], ranked: list[dict]) -> dict:
@@ -37,8 +36,8 @@ def check_procedural(domain: str, problems: list[dict], answered: list[dict], ra
         problem = parse(row["instruction"])
         if problem and problem.domain == domain:
             truth[row["instruction"]] = problem.answer
-    single = [boxed(r["response"]) == truth[r["instruction"]] for r in answered if r["instruction"] in truth]
-    marks = [[boxed(text) == truth[r["instruction"]] for text in r["responses"]] for r in ranked if r["instruction"] in truth]
+    single = [is_right(r["response"], truth[r["instruction"]]) for r in answered if r["instruction"] in truth]
+    marks = [[is_right(text, truth[r["instruction"]]) for text in r["responses"]] for r in ranked if r["instruction"] in truth]
     return {
         "well_formed": len(truth),
         "well_formed_share": share(len(truth), len(problems)),
@@ -127,15 +126,7 @@ def table(infos: list[dict], combined: dict) -> list[str]:
     last = ["all", *(f"{s:,}" for s in sums)]
     truncated = sum(i["truncated_share"] * i["sft_rows"] for i in infos) / sum(i["sft_rows"] for i in infos)
     body.append(last + [percent(truncated)] + [percent(combined["checked"][k]) for k in keys if checked])
-    widths = [max(len(line[c]) for line in [head, *body]) for c in range(len(head))]
-    cells = [[c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths, strict=True))]
-             for line in [head, *body]]  # fmt: skip
-    rule = [("-" * w) if n == 0 else "-" * (w - 1) + ":" for n, w in enumerate(widths)]
-    return ["| " + " | ".join(line) + " |" for line in [cells[0], rule, *cells[1:]]]
-
-
-def percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+    return markdown({name: list(column) for name, *column in zip(head, *body, strict=True)})
 
 
 CARD = """# {name}

@@ -108,7 +108,7 @@ def main(save_path: str, source: str = URL, overwrite: bool = False):
             facts = {"id": key, "global_id": len(made), "source_dataset": name, "original_id": row["original_id"]}
             made.append((facts | {k: row[k] for k in ("problem", "answer", "solution", "url")}, None))
     sources.write(out, made, {"sha256": {n: hashlib.sha256(data).hexdigest() for n, data in found.items()}} if remote else {})
-    cli.say(f"next: python exp/eval_aime.py --model_path tiny --test_data_path {save_path} --save_path data/eval/tiny_aime.json")
+    cli.say(f"next: python exp/eval_aime.py --model_path tiny --test_data_path {save_path} --save_dir data/eval")
 
 
 if __name__ == "__main__":

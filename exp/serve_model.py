@@ -4,7 +4,8 @@ in    a model               a number or name of configs/models.yaml, a folder or
 out   a server              /health, /v1/models, /v1/chat/completions, /v1/completions; for a reward model /classify
       python exp/serve_model.py --model_path data/models/tiny --port 8000
 
-Drivers start it through scripts/serve.sh, which waits until it is healthy. Extra flags for vLLM go into VLLM_FLAGS.
+With --adapter_path a LoRA adapter is served too, unmerged, under its folder's name. Drivers start it through scripts/serve.sh,
+which waits until it is healthy. Extra flags for vLLM go into VLLM_FLAGS.
 """
 
 import ctypes
@@ -13,13 +14,14 @@ import shlex
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from lib import cli, engine_vllm, models
 
 
 def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
     """The flags of vLLM's server for a model's facts."""
-    names = dict.fromkeys([model.path, model.name])
+    names = dict.fromkeys([model.path, Path(model.path).name])
     found = ["--host", "127.0.0.1", "--port", str(port), "--model", model.path, "--served-model-name", *names]
     found += ["--dtype", model.dtype, "--tensor-parallel-size", str(model.tensor_parallel_size)]
     found += ["--gpu-memory-utilization", str(model.gpu_memory_utilization), "--generation-config", "vllm"]
@@ -27,6 +29,8 @@ def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool
     found += ["--runner", "pooling"] if pooling else []
     found += ["--distributed-executor-backend", "uni", "--no-enable-chunked-prefill"] if engine_vllm.on_cpu() else []
     found += ["--enforce-eager"] if model.enforce_eager else []
+    lora = ["--enable-lora", "--max-lora-rank", str(model.lora_rank)] if model.adapter else []
+    found += [*lora, "--lora-modules", f"{model.name}={model.adapter}"] if lora else []
     found += ["--trust-remote-code"] if trust_remote_code else []
     return found + ["--uvicorn-log-level", "warning"] + shlex.split(os.environ.get("VLLM_FLAGS", ""))
 
@@ -38,8 +42,8 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
-def main(model_path: str, port: int, pooling: bool = False, trust_remote_code: bool = False):
-    model = models.find(model_path)
+def main(model_path: str, port: int, adapter_path: str = "", pooling: bool = False, trust_remote_code: bool = False):
+    model = models.find(model_path, adapter_path)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -12,7 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- stages: begin (make format) -->", "<!-- stages: end -->"
 # The order of the work, not of the alphabet.
-ORDER = ("preflight", "serve_model", "gen_ins", "gen_res", "gen_po_multi_res", "gen_po_rewards", "describe_dataset")
+ORDER = (
+    *("preflight", "serve_model", "gen_ins", "gen_res", "gen_po_multi_res", "gen_po_rewards", "describe_dataset"),
+    *("prep_gsm8k", "prep_aime", "prep_limo", "eval_gsm8k", "eval_aime", "eval_tiny", "compare_evals", "grade_res"),
+)
 
 
 def stages() -> list[tuple[str, str]]:

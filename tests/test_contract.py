@@ -22,6 +22,15 @@ INPUTS = {
     "preflight": ["--model"],
     "serve_model": ["--port", "1", "--model_path"],
     "bench_generation": ["--model_path"],
+    "prep_gsm8k": ["--save_path", "x.json", "--source"],
+    "prep_aime": ["--save_path", "x.jsonl", "--source"],
+    "prep_limo": ["--save_path", "x.json", "--source"],
+    "eval_gsm8k": ["--model_path", "tiny", "--save_path", "x.csv", "--test_data_path"],
+    "eval_aime": ["--model_path", "tiny", "--save_dir", ".", "--test_data_path"],
+    "eval_tiny": ["--save_path", "x.json", "--model_path"],
+    "compare_evals": ["--save_path", "x.json", "--results_paths"],
+    "grade_res": ["--save_path", "x.json", "--responses_path"],
+    "bench_answers": ["--cases_path"],
     "make_tiny": ["--save_path", "x", "--policy_path"],
 }
 

@@ -4,12 +4,16 @@ Text and exact numbers decide most pairs (100,000 a second and more); the rest i
 hard limit (`lib.verifier`). Nothing is ever evaluated as code, and no text can stop or slow the caller beyond that limit.
 """
 
+import hashlib
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 from lib import chat, latex, verifier
@@ -168,6 +172,20 @@ def grade(text: str, gold: str, strict: bool = False) -> Grade:
         return Grade(False, None, "", "no answer")
     correct, why = _verdict(found.answer, gold)
     return Grade(correct, found.answer, found.how, why)
+
+
+def gold_of(text: object) -> str | None:
+    """The gold answer of a row: as it stands, or the number behind GSM8K's `####`; None where nothing can be compared with it."""
+    gold = str(text).rpartition("####")[2].strip() if isinstance(text, str | int | float) else ""
+    return gold if latex.canonical(gold) else None
+
+
+def version() -> str:
+    """A hash of what decides a verdict: this grader's source and math-verify's version."""
+    digest = hashlib.sha256(metadata.version("math-verify").encode())
+    for module in (latex, verifier, sys.modules[__name__]):
+        digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def in_parallel(function: Callable, items: Iterable) -> list:

@@ -44,7 +44,8 @@ class Reply:
     key: int
     completions: tuple[Completion, ...] = ()
     scores: tuple[float, ...] = ()
-    tokens: int = 0
+    tokens: int = 0  # of all completions
+    prompt_tokens: int = 0
     refused: str = ""
 
 

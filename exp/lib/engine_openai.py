@@ -44,7 +44,7 @@ class OpenAIEngine:
     async def _pick_served(self, model: Model) -> str:
         served = [m.id async for m in self._client.models.list()]
         for name in served:
-            if name == model.path or name.rstrip("/").split("/")[-1] == model.name:
+            if name == (model.adapter or model.path) or name.rstrip("/").split("/")[-1] == model.name:
                 return name
         raise UserError(f"{self.base_url} serves {', '.join(served) or 'nothing'}, not {model.name}")
 
@@ -78,14 +78,15 @@ class OpenAIEngine:
         self._done.put(reply)
 
     async def _generate(self, request: Request) -> Reply:
-        completions, tokens = [], 0
+        completions, tokens, prompt_tokens = [], 0, 0
         while len(completions) < request.sampling.n:  # some servers ignore n and send one: ask for the others singly
             missing = request.sampling.n - len(completions) if not completions else 1
             got, used = await self._ask(request, missing, request.seed + len(completions))
-            completions, tokens = completions + got, tokens + used
-        return Reply(request.key, tuple(completions[: request.sampling.n]), tokens=tokens)
+            completions, tokens, prompt_tokens = completions + got, tokens + used[0], used[1]
+        return Reply(request.key, tuple(completions[: request.sampling.n]), tokens=tokens, prompt_tokens=prompt_tokens)
 
-    async def _ask(self, request: Request, n: int, seed: int) -> tuple[list[Completion], int]:
+    async def _ask(self, request: Request, n: int, seed: int) -> tuple[list[Completion], tuple[int, int]]:
+        """The completions, and the tokens of all of them and of the prompt."""
         s = request.sampling
         common = {"model": self._served, "n": n, "seed": seed, "temperature": s.temperature, "top_p": s.top_p,
                   "max_tokens": s.max_tokens, "stop": list(s.stop) or None}  # fmt: skip
@@ -99,7 +100,7 @@ class OpenAIEngine:
         if not answer.choices:
             raise UserError(f"{self.base_url} sent a reply without choices")
         reasons = [c.finish_reason or "stop" for c in answer.choices]
-        used = answer.usage.completion_tokens if answer.usage else 0
+        used = (answer.usage.completion_tokens, answer.usage.prompt_tokens) if answer.usage else (0, 0)
         return [Completion(t, r) for t, r in zip(texts, reasons, strict=True)], used
 
     async def _score(self, request: Request) -> Reply:

@@ -57,18 +57,24 @@ class VllmEngine:
         # vLLM 0.31 on a CPU: a prompt that is read in parts crashes a request with a seed ("CPU Generator does not use offset").
         chunks = {"enable_chunked_prefill": False} if on_cpu() else {}
         facts = {k: getattr(model, k) for k in ("dtype", "tensor_parallel_size", "gpu_memory_utilization", "enforce_eager")}
+        adapter = {"enable_lora": True, "max_lora_rank": model.lora_rank} if model.adapter else {}
         runner = "pooling" if model.runner == "pooling" else "generate"
         try:
             self.llm = LLM(model.path, runner=runner, max_model_len=model.max_model_len, generation_config="vllm",
                            enable_prefix_caching=True, trust_remote_code=trust_remote_code, disable_log_stats=True,
                            use_tqdm_on_load=False,
-                           **facts, **chunks)  # fmt: skip
+                           **facts, **chunks, **adapter)  # fmt: skip
         except Exception as e:  # torn weights, an unknown architecture, too little memory: each raises a kind of its own
             why = " ".join(f"{type(e).__name__} {e}".split())[:400]
             raise UserError(f"{model.path} cannot be loaded by vLLM: {why}") from e
         self.core, self.tokenizer = self.llm.llm_engine, chat.load_tokenizer(model.path, trust_remote_code)
         self.max_len = self.llm.model_config.max_model_len
         self.limit, self.pending = 1024, 0
+        self._lora = None
+        if model.adapter:
+            from vllm.lora.request import LoRARequest
+
+            self._lora = LoRARequest(model.name, 1, model.adapter)
         self._scores: dict[int, dict[int, float]] = {}
         self._refused: list[Reply] = []
 
@@ -95,7 +101,7 @@ class VllmEngine:
             self._refused.append(Reply(request.key, refused="too long"))
             return
         for name, ids in zip(names, prompts, strict=True):
-            self.core.add_request(name, {"prompt_token_ids": ids}, params)
+            self.core.add_request(name, {"prompt_token_ids": ids}, params, lora_request=self._lora)
 
     def poll(self) -> list[Reply]:
         """Work one step and return what finished in it, which may be nothing yet."""
@@ -105,7 +111,8 @@ class VllmEngine:
                 continue
             if ":" not in output.request_id:
                 parts = tuple(Completion(o.text, o.finish_reason) for o in sorted(output.outputs, key=lambda o: o.index))
-                done.append(Reply(int(output.request_id), parts, tokens=sum(len(o.token_ids) for o in output.outputs)))
+                done.append(Reply(int(output.request_id), parts, tokens=sum(len(o.token_ids) for o in output.outputs),
+                                  prompt_tokens=len(output.prompt_token_ids)))  # fmt: skip
                 continue
             key, place, count = map(int, output.request_id.split(":"))
             scores = self._scores.setdefault(key, {})

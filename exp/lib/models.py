@@ -1,7 +1,8 @@
 """Facts about models and domains: `configs/models.yaml` and the domains file that a model's facts name."""
 
 import hashlib
-from dataclasses import dataclass, fields
+import json
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import yaml
@@ -34,11 +35,18 @@ class Model:
     max_tokens_res: int | None = None
     think: tuple[str, str] | None = None
     tokens_s: float | None = None
+    adapter: str = ""  # folder of a LoRA adapter that is applied to it, unmerged; never in configs/models.yaml
 
     @property
     def name(self) -> str:
-        """The last part of the path: `DeepSeek-R1-Distill-Qwen-32B`."""
-        return Path(self.path).name
+        """The last part of the path, the adapter's where there is one: `DeepSeek-R1-Distill-Qwen-32B`."""
+        return Path(self.adapter or self.path).name
+
+    @property
+    def lora_rank(self) -> int:
+        """The adapter's rank, rounded up to one that vLLM has kernels for."""
+        rank = json.loads(Path(self.adapter, "adapter_config.json").read_bytes())["r"]
+        return next((known for known in (8, 16, 32, 64, 128, 256, 320, 512) if known >= rank), rank)
 
     @property
     def is_local(self) -> bool:
@@ -72,9 +80,14 @@ def menu() -> list[Model]:
     return [_model(facts, number, table["any"]) for number, facts in enumerate(table["models"])]
 
 
-def find(model: str) -> Model:
+def find(model: str, adapter_path: str = "") -> Model:
     """Facts for what a user typed: a number of the menu, a name in it, a folder (from here or from the repository) or a
-    hub name. UserError lists near names when it can be none of them."""
+    hub name, and a LoRA adapter for it. UserError lists near names when it can be none of them."""
+    found = _find(model)
+    return with_adapter(found, adapter_path) if adapter_path else found
+
+
+def _find(model: str) -> Model:
     table = _load(ROOT / "configs/models.yaml")
     numbered = menu()
     known = numbered + [_model(facts, None, table["any"]) for facts in table["reward_models"]]
@@ -102,10 +115,13 @@ def identity(model: Model) -> str:
 
     Of big files the first and last 64 KiB are read: enough to tell two trainings apart, cheap for 60 GB.
     """
-    if not model.is_local:
-        return model.path
+    base = _fingerprint(model.path) if model.is_local else model.path
+    return f"{base}+{_fingerprint(model.adapter)}" if model.adapter else base
+
+
+def _fingerprint(folder: str) -> str:
     digest = hashlib.sha256()
-    for file in sorted(Path(model.path).glob("*.json")) + sorted(Path(model.path).glob("*.safetensors")):
+    for file in sorted(Path(folder).glob("*.json")) + sorted(Path(folder).glob("*.safetensors")):
         size = file.stat().st_size
         digest.update(f"{file.name}:{size}".encode())
         with open(file, "rb") as f:
@@ -113,7 +129,17 @@ def identity(model: Model) -> str:
             if size > 131072:
                 f.seek(-65536, 2)
             digest.update(f.read(65536))
-    return f"{model.name}@{digest.hexdigest()[:12]}"
+    return f"{Path(folder).name}@{digest.hexdigest()[:12]}"
+
+
+def with_adapter(model: Model, adapter_path: str) -> Model:
+    """The model with a LoRA adapter, by PEFT's `save_pretrained`, applied as it runs; UserError: no adapter there."""
+    folder = Path(adapter_path).expanduser()
+    if not (folder / "adapter_config.json").exists():
+        raise UserError(f"{adapter_path}: no LoRA adapter there (no adapter_config.json)")
+    if not (folder / "adapter_model.safetensors").exists():
+        raise UserError(f"{adapter_path}: the adapter has no adapter_model.safetensors")
+    return replace(model, adapter=str(folder.resolve()))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ def derive_seed(seed: int, key: int, salt: str = "") -> int:
 
 def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
     """The rows of a `.json` array or of `.jsonl` lines, each an object with the keys in `need`; UserError says FILE:LINE."""
+    return [row for _, row in read_placed(path, need)]
+
+
+def read_placed(path: str, need: tuple[str, ...] = ()) -> list[tuple[str, dict]]:
+    """As `read`, each row with its place for messages, FILE:LINE."""
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -37,10 +42,10 @@ def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
         raise UserError(f"{path}: {e.strerror}") from None
     array = data.lstrip()[:1] == b"["
     rows = _parse_array(path, data) if array else _parse_lines(path, data)
-    if array and data.count(b"\n") > len(rows) + 2:  # not ours, with a row over several lines: its number must do
+    texts = [text.strip(b" \t\r[]," if array else b" \t\r") for text in data.split(b"\n")]
+    lines: list = [n for n, text in enumerate(texts, 1) if text and not (array and text[:1] in b'"}')]
+    if len(lines) != len(rows):  # an array that is not laid out as one row a line: its number must do
         lines = [f"row {n}" for n in range(1, len(rows) + 1)]
-    else:
-        lines = range(2, len(rows) + 2) if array else [n for n, text in enumerate(data.split(b"\n"), 1) if text.strip()]
     for line, row in zip(lines, rows, strict=True):
         if not isinstance(row, dict):
             raise UserError(f"{path}:{line}: expected an object, found {type(row).__name__}")
@@ -55,7 +60,7 @@ def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
                 raise UserError(f"{path}:{line}: {key!r} is a {type(row[key]).__name__}, not text")
     if not rows:
         raise UserError(f"{path}: no rows")
-    return rows
+    return [(f"{path}:{line}", row) for line, row in zip(lines, rows, strict=True)]
 
 
 def _parse_array(path: str, data: bytes) -> list:

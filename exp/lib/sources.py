@@ -49,12 +49,9 @@ def _from_file(path: str) -> tuple[list[dict], list[str], dict]:
             found = pyarrow.parquet.read_table(path).to_pylist()
         except (OSError, pyarrow.ArrowException) as e:
             raise cli.UserError(f"{path}: torn or not parquet ({_line(e)})") from None
-        lines = []
-    else:
-        found = rows.read(path)
-        lines = [n for n, text in enumerate(Path(path).read_bytes().split(b"\n"), 1) if text.lstrip(b" \t[").startswith(b"{")]
-    # An array that is not laid out as one row a line, and parquet, have no such lines: the row's number must do.
-    return found, [f"{path}:{n}" for n in (lines if len(lines) == len(found) else _numbers(found))], {}
+        return found, [f"{path}:{n}" for n in _numbers(found)], {}
+    placed = rows.read_placed(path)
+    return [row for _, row in placed], [place for place, _ in placed], {}
 
 
 def _from_hub(source: str, split: str, config: str | None) -> tuple[list[dict], list[str], dict]:

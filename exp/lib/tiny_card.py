@@ -1,9 +1,8 @@
 """How well the embedded model does, measured, and the model cards that say it."""
 
-import re
 from collections import Counter
 
-from lib import problems, tiny
+from lib import answers, problems, tiny
 from lib.problems import DOMAINS, Problem
 
 
@@ -33,9 +32,8 @@ def complete(model: object, tokenizer: object, prompts: list[str], temperature: 
 
 
 def is_right(problem: Problem, answer: str) -> bool:
-    """Whether the last box holds the problem's answer, digit for digit."""
-    boxes = re.findall(r"\\boxed\{([0-9]+)\}", answer)
-    return bool(boxes) and boxes[-1] == str(problem.answer)
+    """Whether the answer states the problem's, for the one grader."""
+    return answers.is_equal(answers.extract(answer, strict=True), str(problem.answer))
 
 
 def shows_work(answer: str) -> bool:

@@ -1,0 +1,73 @@
+"""Evaluate a model on 600 fresh procedural problems in six domains, of which the embedded model was trained on none.
+
+in    nothing                the problems are drawn by lib/problems.py: --problems_seed names the set, 0 is the model card's
+out   base.json              `results` with worked share and accuracy, and `records`; `base_responses.json`: the samples
+      python exp/eval_tiny.py --model_path data/models/tiny --save_path data/eval/base.json
+
+"Worked" is a response that shows its steps before the answer. Beside the headline it tells whether a training taught arithmetic
+or only to show the work, which alone can take the embedded model from half right to nine in ten.
+"""
+
+from pathlib import Path
+
+from lib import answers, cli, evaluation, generate, problems, results, rows
+from lib.evaluation import Plan, Problem
+
+SYSTEM = "You are a math tutor for {domain}."
+
+
+def shows_work(response: str) -> bool:
+    """Whether something stands before the words that the embedded model's direct answers begin with."""
+    return bool(response) and not response.startswith("The answer")
+
+
+def worked(graded: list[dict]) -> dict:
+    """Percent of the samples that show their work, and the accuracy of those and of the others (None of none)."""
+    showing, direct = [], []
+    for sample in graded:
+        (showing if shows_work(sample["response"]) else direct).append(sample["correct"])
+    shares = {"worked_share": (len(showing), len(graded)), "accuracy_worked": (sum(showing), len(showing))}
+    shares |= {"accuracy_direct": (sum(direct), len(direct))}
+    return {k: results.percent(part / whole) if whole else None for k, (part, whole) in shares.items()}
+
+
+def main(
+    model_path: str,
+    save_path: str,
+    model_type: str = "",
+    adapter_path: str = "",
+    num_problems: int = 600,
+    problems_seed: int = 0,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    max_tokens: int = 256,
+    n_sampling: int = 1,
+    seed: int = 0,
+    engine: str = "vllm",
+    base_url: str = "",
+    batch_size: int | None = None,
+    overwrite: bool = False,
+):
+    if num_problems < 1:
+        raise cli.UserError(f"--num_problems {num_problems}: at least 1 problem")
+    path = Path(save_path)
+    backend = generate.Backend(engine, base_url, batch_size)
+    model = evaluation.prepared(model_path, adapter_path)
+    model_type = evaluation.label(model_type or model.name)
+    plan = Plan("eval_tiny", "fresh", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
+    asked = []
+    for number, p in enumerate(problems.fresh(num_problems, problems_seed)):
+        chat = ({"role": "system", "content": SYSTEM.format(domain=p.domain.replace("_", " "))},
+                {"role": "user", "content": p.question})  # fmt: skip
+        asked.append(Problem(rows.row_id(p.question), p.domain, str(number), p.question, str(p.answer), chat))
+    samples = evaluation.ask(path, plan, asked, (), overwrite)
+    graded = answers.in_parallel(evaluation.grade, samples)
+    found = results.figures(plan, len(asked), evaluation.prompt_hash(asked), graded)
+    results.write(path, found | worked(graded), graded)
+    w = worked(graded)
+    cli.say(f"{w['worked_share']}% of the samples show their work: {w['accuracy_worked']}% of those right, "
+            f"{w['accuracy_direct']}% of the others")  # fmt: skip
+
+
+if __name__ == "__main__":
+    cli.run(main)
