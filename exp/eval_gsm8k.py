@@ -14,7 +14,7 @@ import csv
 import io
 from pathlib import Path
 
-from lib import answers, cli, evaluation, formats, generate, latex, results, rows
+from lib import answers, cli, evaluation, exact, formats, generate, latex, results, rows
 from lib.evaluation import Plan
 
 COLUMNS = ("id", "sample", "question", "gold", "response", "extracted", "correct", "correct_strict", "how", "why",
@@ -67,7 +67,7 @@ def main(
     plan = Plan("eval_gsm8k", "gsm8k", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
     problems = []
     for row in evaluation.read(
-        test_data_path, "question", num_problems, lambda gold: latex.number(latex.canonical(gold)) is not None
+        test_data_path, "question", num_problems, lambda gold: exact.number(latex.canonical(gold)) is not None
     ):
         chat = ({"role": "system", "content": layout.system_prompt}, {"role": "user", "content": row["question"]})
         problems.append(evaluation.problem(row, row["question"], row["answer"], chat))

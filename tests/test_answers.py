@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import ROOT
-from lib import answers, latex, verifier
+from lib import answers, exact, verifier
 
 EXTRACTED = [  # text, strict, lenient
     pytest.param(r"so \boxed{\frac{1}{2}}.", r"\frac{1}{2}", r"\frac{1}{2}", id="nested braces"),
@@ -197,7 +197,7 @@ HOSTILE = [
     *("1," * 3000, "1 " * 4000, "and " * 2000, r"\text{" * 2000 + "}" * 2000, "\ud800", "\x00" * 100, "٣", "²"),
     *('__import__("os").system("touch {}")', r'\text{__import__("os").system("touch {}")}', r"\input{/etc/passwd}"),
 ]
-SLOW = ["(x+y+z+w)^{300}", r"\int_0^1 e^{x^2\sin(x^x)} dx", r"\Gamma(10^{10})"]
+SLOW = [r"\int_0^1 e^{x^2\sin(x^x)} dx", r"\Gamma(10^{10})", r"\pi^{\pi^{\pi^{\pi^{\pi}}}}"]
 
 
 @pytest.mark.parametrize("threaded", [False, True], ids=["on the main thread", "on another thread"])
@@ -222,7 +222,7 @@ def test_a_hostile_answer_costs_at_most_its_limit_and_runs_nothing(threaded, tmp
 
 
 def test_a_pair_that_reaches_the_limit_says_so_and_the_next_one_is_judged_as_ever():
-    assert answers.grade(r"\boxed{(x+y+z+w)^{301}}", "5").why == "time limit"
+    assert answers.grade(r"\boxed{\int_0^2 e^{x^2\sin(x^x)} dx}", "y+5").why == "time limit"
     assert answers.grade(rf"\boxed{{{TOWER}+y}}", "5y").why == "too costly"
     assert answers.grade(r"\boxed{\sqrt{18}}", r"3\sqrt{2}") == (True, r"\sqrt{18}", "box", "math-verify")
 
@@ -271,4 +271,4 @@ def test_many_threads_get_the_verdicts_of_one():
     ],
 )
 def test_lists_are_split_outside_of_brackets(text, items):
-    assert latex.split_list(text) == items
+    assert exact.split_list(text) == items

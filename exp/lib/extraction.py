@@ -1,0 +1,134 @@
+"""Finds the answer that a text gives: a box, tags, `#### N`, "the answer is", and unless strict a last formula or number."""
+
+import re
+from typing import NamedTuple
+
+from lib import chat, latex
+
+_TAGS = "answer|solution|final_answer"
+# Neither a tag nor a formula holds another opening of its kind: so thousands of openings cost no more than one.
+_TAG = re.compile(rf"<({_TAGS})>((?:(?!<(?:{_TAGS})>).)*?)</\1>", re.IGNORECASE | re.DOTALL)
+_OPEN_TAG = re.compile(rf"<(?:{_TAGS})>", re.IGNORECASE)
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(.+)$", re.MULTILINE)
+_HEADING = re.compile(r"(?:\*\*)?(?:\w+\s+)?\d+(?:[.):]\s+(?!I hope)|:?\s*\*\*\s*)[A-Za-z]|[A-Za-z]+\s+\d+\s*:")
+_PHRASE = re.compile(
+    r"\b(?:final\s+)?(?:answers?|result|solution)\b(?![ \t]+choice)[^.\n:=$]{0,60}?(?:\bis\b(?!\s+not\b)|\bare\b|:|=)\s*"
+    r"|^[ \t]*(?:\*\*)?A(?:nswer)?(?:\*\*)?[ \t]*:\s*|答案\s*(?:是|为|[:：])\s*",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MATHS = re.compile(
+    r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\n])+?)(?<!\\)\$"
+    r"|\\\((?:(?!\\\().)+?\\\)|(?<!\\)\\\[(?:(?!\\\[).)+?\\\]",
+    re.DOTALL,
+)
+_CURRENCY = r"(?:(?:\\?\$|[€£¥₹])\s?)?"
+_NUMBER = re.compile(
+    rf"(?<![A-Za-z0-9_.,])[-+−]?{_CURRENCY}"
+    r"(?:\d{1,3}(?:\{?,\}?\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?![\d.]))?(?:\s?(?:\\?%|percent\b))?"
+)
+_LETTER = re.compile(r"(?<![A-Za-z0-9'])\(?([B-HJ]|A(?!\s+[a-z]))\)?(?![A-Za-z0-9'])")
+_CHOICE = re.compile(r"\(([A-J])\)|([A-J])(?=[.,:)]|$|\s+(?:because|since|as)\b)")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|\bI hope\b")
+# A base model goes on with the next problem, or with another turn: none of that is its answer.
+_RUNS_ON = re.compile(
+    r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id)\|>|\n\s*(?:\*\*)?(?:Question|Problem|Q|User|Human)\s*:"
+)
+
+
+class Found(NamedTuple):
+    """An answer as it stands in the text, and how it was found: box, tag, hashes, phrase or last number (lenient only)."""
+
+    answer: str
+    how: str
+
+
+def extract(text: str, strict: bool = False) -> str | None:
+    """The answer that a text gives, as it stands there; None if it gives none.
+
+    Looked for in this order, the last of each kind: `\\boxed{}`, `<answer>` or `<SOLUTION>` tags, `#### N`, "the answer is".
+    Unless `strict`, a last formula, number or choice letter counts too. Text behind `</think>` wins over the thinking, in
+    which only lenient extraction looks; thinking that never ended gives no answer.
+    """
+    found = find(text, strict)
+    return found.answer if found else None
+
+
+def find(text: str, strict: bool = False) -> Found | None:
+    """As `extract`, with the way in which the answer was found."""
+    thought, said = chat.split_think(text)
+    if run_on := _RUNS_ON.search(said, len(said) - len(said.lstrip())):
+        said = said[: run_on.start()] if said[: run_on.start()].strip() else said
+    found = _stated(said)
+    if strict or found:
+        return found
+    return _last(said) or (_stated(thought) if "</think>" in text else None)
+
+
+def _stated(text: str) -> Found | None:
+    tags = [t[2] for t in _TAG.finditer(text)] if "</" in text else []
+    box = latex.last_box(tags[-1] if tags else text)
+    if box:
+        return Found(box, "box")
+    if tags:
+        inside = tags[-1].strip()
+        short = len(inside) <= 80 and "\n" not in inside
+        found = Found(inside, "tag") if short and not _PHRASE.search(inside) else _stated(inside) or _last(inside)
+        return Found(found.answer, "tag") if found and found.answer.strip("#* ") else None
+    for line in reversed(_HASHES.findall(text)):
+        if not _HEADING.match(line) and (m := _NUMBER.search(line)):
+            return Found(m[0], "hashes")
+    for phrase in reversed(list(_PHRASE.finditer(text))):
+        if value := _value(text[phrase.end() : phrase.end() + 1000]):
+            return Found(value, "phrase")
+    return None
+
+
+def _value(text: str) -> str | None:
+    """What a sentence such as "the answer is …" names: its first formula, number or letter, or the few words themselves."""
+    text = text.lstrip("*: \t\n")
+    maths = _MATHS.match(text)
+    if maths:  # `$1$ and $2$` is one answer
+        end = maths.end()
+        while more := re.compile(r"\s*(?:,?\s*(?:and|or)|,)\s*").match(text, end):
+            following = _MATHS.match(text, more.end())
+            if not following:
+                break
+            end = following.end()
+        return text[:end]
+    end = _SENTENCE_END.search(text)
+    sentence = (text[: end.start()] if end else text).strip(" *`\"'")
+    if choice := _CHOICE.match(sentence):
+        return choice[1] or choice[2]
+    number = _NUMBER.match(sentence)
+    if number and not re.match(r"\s*(?:[-+*/^=<>,;:_]\s*[\w(\\]|\\|[a-z]\b(?!\s+[a-z]))", sentence[number.end() :]):
+        return number[0]
+    if len(sentence) <= 40 and re.search(r"[\d=^\\({]", sentence) and not re.search(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}", sentence):
+        return sentence.strip("$")  # an expression: x^2 + 1, (2, 3), x = 5
+    if later := _later(sentence):
+        return later
+    if letter := _LETTER.search(sentence):
+        return letter[1]
+    return sentence if re.fullmatch(r"[A-Za-z][A-Za-z' -]{0,30}", sentence) and len(sentence.split()) <= 3 else None
+
+
+def _last(text: str) -> Found | None:
+    """The last formula or number, whichever ends later; a lone last choice letter where there is neither."""
+    unclosed = list(_OPEN_TAG.finditer(text))
+    if unclosed and (value := _value(text[unclosed[-1].end() :])):
+        return Found(value, "last number")
+    if later := _later(text):
+        return Found(later, "last number")
+    letter = _final(_LETTER, text)
+    return Found(letter[1], "last number") if letter else None
+
+
+def _later(text: str) -> str | None:
+    ends = [(m.end(), m[0]) for m in (_final(_MATHS, text), _final(_NUMBER, text)) if m]
+    return max(ends)[1] if ends else None
+
+
+def _final(pattern: re.Pattern, text: str) -> re.Match | None:
+    last = None
+    for last in pattern.finditer(text):  # noqa: B007  the last one is what is asked for
+        pass
+    return last
