@@ -4,7 +4,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
-.PHONY: help setup all-domains tiny test check format bench clean
+.PHONY: help setup all-domains eval-tiny eval-gsm8k eval-aime tiny test check format bench clean
 
 PYTHON3 ?= python3.11
 PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -27,6 +27,15 @@ setup: .venv/.lock ## the environment, from the lock of this platform (PLATFORM=
 all-domains: setup ## the main job: six domains of problems, answers and ranked answers (MODEL=0 SCALE= RUN= DRY=1)
 	@./run_math_generation.sh "$(MODEL)" 2
 
+eval-tiny: setup ## 600 fresh problems, half a minute with the embedded model (MODEL="0 0+my/adapter" RUN= EVAL_FLAGS= DRY=1)
+	@scripts/evaluate.sh tiny $(MODEL)
+
+eval-gsm8k: setup ## GSM8K, 1,319 word problems; several MODELs are compared (MODEL="1 2" RUN= SOURCE= EVAL_FLAGS=)
+	@scripts/evaluate.sh gsm8k $(MODEL)
+
+eval-aime: setup ## AIME 2024 and 2025, 60 problems, 8 samples each (MODEL="1 2" RUN= SOURCE= EVAL_FLAGS=)
+	@scripts/evaluate.sh aime $(MODEL)
+
 tiny: setup ## train the embedded model and its reward model again (hours on a CPU; not needed, they are in the repository)
 	.venv/bin/python exp/make_tiny.py --save_path data/models/tiny --overwrite
 	.venv/bin/python exp/make_tiny.py --policy_path data/models/tiny --save_path data/models/tiny-rm --overwrite
@@ -43,8 +52,9 @@ format: setup ## let ruff and shfmt write their format, and the README its table
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 	.venv/bin/shfmt -i 2 -w $(SHELLS) && .venv/bin/python scripts/stages.py --write README.md
 
-bench: setup ## ratios measured in one run: each stage's tokens/s over the raw LLM.generate
+bench: setup ## ratios measured in one run: stages over the raw LLM.generate, the grader over math-verify alone
 	.venv/bin/python exp/bench_generation.py --model_path data/models/tiny
+	.venv/bin/python exp/bench_answers.py
 
 clean: ## remove the environment and caches, never data
 	rm -rf .venv .pytest_cache .ruff_cache && find . -name __pycache__ -type d -prune -exec rm -r {} +

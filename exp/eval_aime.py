@@ -61,12 +61,12 @@ def main(
     backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
     model = evaluation.prepared(model_path, adapter_path, max_model_len)
     model_type = evaluation.label(model_type or model.name)
-    plan = Plan("eval_aime", "aime", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
     path = Path(save_dir) / f"aime_eval_combined_{model_type}_t{temperature:g}_n{n_sampling}.json"
     problems = []
     for row in evaluation.read(test_data_path, "problem", num_problems, is_answer):
         chat = ({"role": "system", "content": SYSTEM}, {"role": "user", "content": USER.format(problem=row["problem"])})
         problems.append(evaluation.problem(row, row["problem"], latex.canonical(row["answer"]), chat))
+    plan = Plan("eval_aime", "aime", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
     samples = evaluation.ask(path, plan, problems, (test_data_path,), overwrite)
     graded = [within_range(s) for s in answers.in_parallel(evaluation.grade, samples)]
     found = results.figures(plan, len(problems), evaluation.prompt_hash(problems), graded)

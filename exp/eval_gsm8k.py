@@ -64,13 +64,13 @@ def main(
     backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
     model = evaluation.prepared(model_path, adapter_path, max_model_len)
     model_type = evaluation.label(model_type or model.name)
-    plan = Plan("eval_gsm8k", "gsm8k", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
     problems = []
     for row in evaluation.read(
         test_data_path, "question", num_problems, lambda gold: exact.number(latex.canonical(gold)) is not None
     ):
         chat = ({"role": "system", "content": layout.system_prompt}, {"role": "user", "content": row["question"]})
         problems.append(evaluation.problem(row, row["question"], row["answer"], chat))
+    plan = Plan("eval_gsm8k", "gsm8k", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
     samples = evaluation.ask(path.with_suffix(".json"), plan, problems, (test_data_path,), overwrite)
     graded = [laid_out(s, layout) for s in answers.in_parallel(evaluation.grade, samples)]
     found = results.figures(plan, len(problems), evaluation.prompt_hash(problems), graded)

@@ -28,7 +28,6 @@ def main(responses_path: str, save_path: str, strict: bool = False, overwrite: b
         if not isinstance(row.get("response"), str):
             raise cli.UserError(f"{place}: no text in 'response' (has: {', '.join(row)})")
     cli.say(f"{len(found):,} responses, {'strict' if strict else 'lenient'} -> {save_path}")
-    out.open({})
     golds = [answers.gold_of(row["answer"]) for _, row in found]
     bad = [
         f"{place}: unparsable gold {str(row['answer'])[:60]!r}" for (place, row), g in zip(found, golds, strict=True) if g is None
@@ -37,6 +36,7 @@ def main(responses_path: str, save_path: str, strict: bool = False, overwrite: b
         cli.say(f"{bad[0]}; {len(bad):,} such rows are dropped, not scored")
     if len(bad) == len(found):
         raise cli.UserError(f"{responses_path}: no row has a gold that can be scored")
+    out.open({})
     todo, shown = [k for k in range(len(found)) if k not in out], progress.Progress(out.path.name, len(found), len(out))
 
     def graded(key: int) -> dict:

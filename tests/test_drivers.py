@@ -181,3 +181,17 @@ def test_a_server_that_is_there_already_is_used_and_the_commands_exit_code_comes
     url = "http://127.0.0.1:1/v1"
     result = run(copy, "scripts/serve.sh", "0", "--", "bash", "-c", 'echo "$BASE_URL"; exit 7', BASE_URL=url)
     assert (result.returncode, result.stdout.strip()) == (7, url) and not starts(copy)
+
+
+def test_models_are_evaluated_compared_and_not_asked_again(copy, policy_url):
+    served = f"--num_problems 12 --engine openai --base_url {policy_url}"
+    command = ("scripts/evaluate.sh", "tiny", "0", "data/models/tiny")
+    first = run(copy, *command, RUN="two", EVAL_FLAGS=served)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count("95% interval") == 2 and "within noise" in first.stdout
+    made = copy / "data/eval/two"
+    assert (made / "comparison.json").exists() and (made / "comparison.png").read_bytes()[:4] == b"\x89PNG"
+    again = run(copy, *command, RUN="two", EVAL_FLAGS=served.replace(policy_url, "http://127.0.0.1:9/v1"))
+    assert again.returncode == 0 and again.stderr.count("graded again") == 2, again.stderr
+    wrong = run(copy, "scripts/evaluate.sh", "math", "0")
+    assert wrong.returncode == 2 and "no benchmark math; known: tiny, gsm8k, aime" in wrong.stderr
