@@ -14,11 +14,11 @@ from pathlib import Path
 from lib import answers, cli, report, rows
 
 WORDS = ("Evelyn", "Navin", "Even", "Odd", "East", "Monday", "Yes", "None")
-# Each would take for ever. Most are seen beforehand; the integral is not, and costs its whole time limit.
+# Each would take for ever. Most are seen beforehand; the last is not, and costs its whole time limit.
 HOSTILE = (
     *("9^{{9^{{9^{n}}}}}", "{n}99999999!", r"\binom{{{n}00000000}}{{4999999}}", "(x+y+z+w)^{{{n}00}}", r"\Gamma({n}0^{{10}})"),
     *("7^{{{n}999999999}} \\bmod 13", r"\sum_{{k=1}}^{{{n}99999}} \frac{{1}}{{k}}", "(({n}!)!)!", "{n}**9**9**9"),
-    r"\int_0^1 e^{{x^{n}\sin(x^x)}} dx",
+    "(a+b+c+d)^{{99}}-(a+b+{n}d)^{{98}}",
 )
 
 

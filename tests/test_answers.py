@@ -30,6 +30,10 @@ EXTRACTED = [  # text, strict, lenient
     pytest.param(
         "Final Answer: The volume of $ABC$ is 120. I hope it is correct.", "120", "120", id="a sentence behind the colon"
     ),
+    pytest.param("The answer is $18 a day, as 9 * $2 is $18.", "$18", "$18", id="prices are no formula"),
+    pytest.param("The answer is $ 9 $.", "$ 9 $", "$ 9 $", id="a formula with blanks"),
+    pytest.param("so the chance is 1/3.", None, "1/3", id="a fraction before a full stop"),
+    pytest.param("so $x = 2$ or $x = 3$.", None, "$x = 2$ or $x = 3$", id="two last formulas that are one answer"),
     pytest.param("**Answer:** 42", "42", "42", id="markdown"),
     pytest.param("Answer: (B) because 3 > 2", "B", "B", id="a choice"),
     pytest.param("It's not A, therefore I think it's B", None, "B", id="a choice in passing"),
@@ -185,7 +189,7 @@ def test_every_gsm8k_gold_is_right_in_any_dress_and_wrong_plus_one(shared):
 
 TOWER = "9^{9^{9^9}}"
 HOSTILE = [
-    *(TOWER, "9**9**9**9", "x + 7^{99999999999}", "999999999!", "((9!)!)!", r"\binom{999999999}{499999999}"),
+    *(TOWER, "9**9**9**9", r"\pi^{\pi^{\pi^{\pi^{\pi}}}}", "x^{x^{x^{x^{x}}}}", "x + 7^{99999999999}", "999999999!", "((9!)!)!", r"\binom{999999999}{499999999}"),
     *(
         "(" * 3000 + "1" + ")" * 3000,
         "{" * 3000 + "1" + "}" * 3000,
@@ -197,7 +201,7 @@ HOSTILE = [
     *("1," * 3000, "1 " * 4000, "and " * 2000, r"\text{" * 2000 + "}" * 2000, "\ud800", "\x00" * 100, "٣", "²"),
     *('__import__("os").system("touch {}")', r'\text{__import__("os").system("touch {}")}', r"\input{/etc/passwd}"),
 ]
-SLOW = [r"\int_0^1 e^{x^2\sin(x^x)} dx", r"\Gamma(10^{10})", r"\pi^{\pi^{\pi^{\pi^{\pi}}}}"]
+SLOW = [r"\int_0^1 e^{x^2\sin(x^x)} dx", r"\sum_{k=1}^{9999}\frac{1}{k+x}", "(a+b+c+d)^{99}-(a+b+d)^{98}"]
 
 
 @pytest.mark.parametrize("threaded", [False, True], ids=["on the main thread", "on another thread"])
@@ -222,7 +226,7 @@ def test_a_hostile_answer_costs_at_most_its_limit_and_runs_nothing(threaded, tmp
 
 
 def test_a_pair_that_reaches_the_limit_says_so_and_the_next_one_is_judged_as_ever():
-    assert answers.grade(r"\boxed{\int_0^2 e^{x^2\sin(x^x)} dx}", "y+5").why == "time limit"
+    assert answers.grade(r"\boxed{(a+b+c+d)^{99}-(a+b+d)^{98}}", "y+5").why == "time limit"
     assert answers.grade(rf"\boxed{{{TOWER}+y}}", "5y").why == "too costly"
     assert answers.grade(r"\boxed{\sqrt{18}}", r"3\sqrt{2}") == (True, r"\sqrt{18}", "box", "math-verify")
 

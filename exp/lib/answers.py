@@ -67,7 +67,7 @@ def version() -> str:
 def in_parallel(function: Callable, items: Iterable) -> list:
     """`function` of every item, in order, by as many threads as there are workers: for many LaTeX answers at once."""
     with ThreadPoolExecutor(_cores()) as threads:
-        return list(threads.map(function, items, chunksize=1))
+        return list(threads.map(function, items))
 
 
 def _compare(answer: str, gold: str) -> tuple[bool, str]:

@@ -16,15 +16,17 @@ _PHRASE = re.compile(
     r"|^[ \t]*(?:\*\*)?A(?:nswer)?(?:\*\*)?[ \t]*:\s*|答案\s*(?:是|为|[:：])\s*",
     re.IGNORECASE | re.MULTILINE,
 )
+# Prices are no formula, as in `$18 a day and $20`: blanks stand on both inner sides of the signs or on none, no digit behind.
 _MATHS = re.compile(
-    r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\n])+?)(?<!\\)\$"
+    r"\$\$(.+?)\$\$|(?<!\\)\$(?:(?!\s)(?:\\.|[^$\n])+?(?<![\s\\])|\s(?:\\.|[^$\n])+?\s)\$(?!\d)"
     r"|\\\((?:(?!\\\().)+?\\\)|(?<!\\)\\\[(?:(?!\\\[).)+?\\\]",
     re.DOTALL,
 )
+_JOINED = re.compile(r"\s*,?\s*(?:and|or)\s*")
 _CURRENCY = r"(?:(?:\\?\$|[€£¥₹])\s?)?"
 _NUMBER = re.compile(
     rf"(?<![A-Za-z0-9_.,])[-+−]?{_CURRENCY}"
-    r"(?:\d{1,3}(?:\{?,\}?\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?![\d.]))?(?:\s?(?:\\?%|percent\b))?"
+    r"(?:\d{1,3}(?:\{?,\}?\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?!\d|\.\d))?(?:\s?(?:\\?%|percent\b))?"
 )
 _LETTER = re.compile(r"(?<![A-Za-z0-9'])\(?([B-HJ]|A(?!\s+[a-z]))\)?(?![A-Za-z0-9'])")
 _CHOICE = re.compile(r"\(([A-J])\)|([A-J])(?=[.,:)]|$|\s+(?:because|since|as)\b)")
@@ -118,17 +120,18 @@ def _last(text: str) -> Found | None:
         return Found(value, "last number")
     if later := _later(text):
         return Found(later, "last number")
-    letter = _final(_LETTER, text)
-    return Found(letter[1], "last number") if letter else None
+    letters = _LETTER.findall(text)
+    return Found(letters[-1], "last number") if letters else None
 
 
 def _later(text: str) -> str | None:
-    ends = [(m.end(), m[0]) for m in (_final(_MATHS, text), _final(_NUMBER, text)) if m]
-    return max(ends)[1] if ends else None
-
-
-def _final(pattern: re.Pattern, text: str) -> re.Match | None:
-    last = None
-    for last in pattern.finditer(text):  # noqa: B007  the last one is what is asked for
+    """The last formula or number, whichever ends later; formulas that `and` or `or` joins are one answer."""
+    start, end, number = 0, 0, None
+    for maths in _MATHS.finditer(text):
+        joined = end and _JOINED.fullmatch(text, end, maths.start())
+        start, end = start if joined else maths.start(), maths.end()
+    for number in _NUMBER.finditer(text):  # noqa: B007  the last one is what is asked for
         pass
-    return last
+    if end and (not number or number.end() <= end):
+        return text[start:end]
+    return number[0] if number else None

@@ -8,7 +8,7 @@ import re
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{|\\boxed\s+(?=[^\s{])")
 _PLAIN_BOX = re.compile(r"\\boxed\{([^{}\\]*)\}")
 _GAP = re.compile(  # what may stand between the boxes of one answer, as in \boxed{1}$ and $\boxed{2}
-    r"(?:\s|[$,;&]|\\[,;:! ()\[\]]|\\q?quad|\\text\{[^{}]{0,40}\}|\band\b|\bor\b)*"
+    r"(?:\s|[$,;&]|\\[,;:! ()\[\]]|\\q?quad|\\text\{[^{}]{0,40}\}|\band\b|\bor\b|[A-Za-z](?:_\{?\d\}?)?\s*=)*"
 )
 _SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\.?")
 _SPACES = re.compile(
@@ -83,8 +83,9 @@ def canonical(text: str) -> str:
         return text.lstrip("0") or "0"
     if "box" in text:
         text = last_box(text) or text
-    for seldom, usual in (("{,}", ","), ("−", "-"), ("²", "^2"), ("³", "^3"), ("\\varnothing", "\\emptyset")):
+    for seldom, usual in (("{,}", ","), ("−", "-"), ("²", "^2"), ("³", "^3"), ("\\varnothing", "\\emptyset"), ("∞", "\\infty ")):
         text = text.replace(seldom, usual)
+    text = re.sub(r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi", re.sub(r"√\s*(\d+|\w)", r"\\sqrt{\1}", text))
     text = re.sub(r",?\\!\s*", lambda m: m[0][: m[0][0] == ","], text)
     text = _DELIMITERS.sub(" ", _CURRENCY.sub("", _SPACES.sub(" ", text)))
     text = _DEGREES.sub("", re.sub(r"\\[dtc]frac(?![a-z])", r"\\frac", _SIZES.sub("", text)))
@@ -117,13 +118,22 @@ def too_costly(text: str) -> bool:
     if len(text) > _LONGEST:
         return True
     depth = deepest = 0
-    for c in text:
-        depth += (c in "({[") - (c in ")}]")
-        deepest = max(deepest, depth)
+    exponents, highest = [], 0  # the depths at which an exponent opened: x^{x^{x^{x}}} is three high
+    for place, c in enumerate(text):
+        if c in "({[":
+            depth += 1
+            if text[place - 1] == "^" and place:
+                exponents.append(depth)
+        elif c in ")}]":
+            if exponents and exponents[-1] == depth:
+                exponents.pop()
+            depth -= 1
+        deepest, highest = max(deepest, depth), max(highest, len(exponents))
     flat = re.sub(r"[\s{}()]|\\[a-z]*(?:left|right)", "", text)
     powers = re.findall(r"(\d+)!?\^[-+]?(\d+)([!^]?)", flat)  # and the bounds of sums: \sum_{k=1}^{99999}
     return (
         deepest > 40
+        or highest > 2
         or any(len(power) > 5 or after or len(base) * int(power) > 20_000 for base, power, after in powers)
         or bool(re.search(r"\d{5,}!|!!|\\[dt]?binom\d{5,}|\d{200,}|\^\d*!|\\Gamma\d{5,}", flat))
         or bool(re.search(r"[a-zA-Z][^^()]*\)\^\{?\d{3,}", text))

@@ -125,4 +125,4 @@ def write(path: Path, found: dict, graded: list[dict]) -> None:
     print("\n".join(table(found)))
     if found["not_asked"]:
         cli.say(f"{found['not_asked']:,} problems did not fit into the context and are not in these figures")
-    cli.say(f"wrote {path}; to hold it against another: python exp/compare_evals.py --results_paths OTHER.json,{path} --save_path …")
+    cli.say(f"wrote {path}; against another: python exp/compare_evals.py --results_paths BASE.json,{path} --save_path VS.json")
