@@ -4,7 +4,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
-.PHONY: help setup all-domains eval-tiny eval-gsm8k eval-aime tiny test check format bench clean
+.PHONY: help setup all-domains eval-tiny eval-gsm8k eval-aime train-tiny train-gsm8k tiny test check format bench clean
 
 PYTHON3 ?= python3.11
 PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -35,6 +35,12 @@ eval-gsm8k: setup ## GSM8K, 1,319 word problems; several MODELs are compared (MO
 
 eval-aime: setup ## AIME 2024 and 2025, 60 problems, 8 samples each (MODEL="1 2" RUN= SOURCE= EVAL_FLAGS=)
 	@scripts/evaluate.sh aime $(MODEL)
+
+train-tiny: setup ## the embedded model made better by its own data, each step held against the base (RUN=chain SEED=0 COUNT=75 DRY=1)
+	@scripts/train_tiny.sh
+
+train-gsm8k: setup ## the seed's seven steps: SFT, GRPO and an evaluation after each (MODEL= RUN= TRAIN= TEST= DRY=1)
+	@scripts/train_gsm8k.sh "$(MODEL)"
 
 tiny: setup ## train the embedded model and its reward model again (hours on a CPU; not needed, they are in the repository)
 	.venv/bin/python exp/make_tiny.py --save_path data/models/tiny --overwrite

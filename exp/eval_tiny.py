@@ -5,12 +5,13 @@ out   base.json              `results` with worked share and accuracy, and `reco
       python exp/eval_tiny.py --model_path data/models/tiny --save_path data/eval/base.json
 
 "Worked" is a response that shows its steps before the answer. Beside the headline it tells whether a training taught arithmetic
-or only to show the work, which alone can take the embedded model from half right to nine in ten.
+or only to show the work, which alone can take the embedded model from half right to nine in ten. --format asks for a layout of
+configs/formats.yaml instead of the embedded model's own.
 """
 
 from pathlib import Path
 
-from lib import answers, cli, evaluation, generate, problems, results, rows
+from lib import answers, cli, evaluation, formats, generate, problems, results, rows
 from lib.evaluation import Plan, Problem
 
 SYSTEM = "You are a math tutor for {domain}."
@@ -36,6 +37,7 @@ def main(
     save_path: str,
     model_type: str = "",
     adapter_path: str = "",
+    format: str = "",
     num_problems: int = 600,
     problems_seed: int = 0,
     temperature: float = 0.0,
@@ -55,16 +57,19 @@ def main(
     model = evaluation.prepared(model_path, adapter_path)
     model_type = evaluation.label(model_type or model.name)
     plan = Plan("eval_tiny", "fresh", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
-    asked = []
+    layout, asked = formats.find(format) if format else None, []
     for number, p in enumerate(problems.fresh(num_problems, problems_seed)):
-        chat = ({"role": "system", "content": SYSTEM.format(domain=p.domain.replace("_", " "))},
-                {"role": "user", "content": p.question})  # fmt: skip
+        system = layout.system_prompt if layout else SYSTEM.format(domain=p.domain.replace("_", " "))
+        chat = ({"role": "system", "content": system}, {"role": "user", "content": p.question})
         asked.append(Problem(rows.row_id(p.question), p.domain, str(number), p.question, str(p.answer), chat))
     samples = evaluation.ask(path, plan, asked, (), overwrite)
     graded = answers.in_parallel(evaluation.grade, samples)
     found = results.figures(plan, len(asked), evaluation.prompt_hash(asked), graded)
-    results.write(path, found | worked(graded), graded)
     w = worked(graded)
+    if layout:
+        w |= {"format": format, "format_accuracy": results.percent(sum(layout.fits(s["response"]) for s in graded) / len(graded))}
+        cli.say(f"{w['format_accuracy']}% of the samples are laid out exactly as {format}")
+    results.write(path, found | w, graded)
     cli.say(f"{w['worked_share']}% of the samples show their work: {w['accuracy_worked']}% of those right, "
             f"{w['accuracy_direct']}% of the others")  # fmt: skip
 

@@ -31,6 +31,13 @@ INPUTS = {
     "compare_evals": ["--save_path", "x.json", "--results_paths"],
     "grade_res": ["--save_path", "x.json", "--responses_path"],
     "bench_answers": ["--cases_path"],
+    "prep_tiny": ["--save_path", "x.json", "--num_examples"],
+    "verify_res": ["--save_path", "x.json", "--ins_data_path"],
+    "prep_sft": ["--save_path", "x.json", "--verified_paths"],
+    "sft": ["--model_path", "tiny", "--save_path", "x", "--data_path"],
+    "grpo": ["--model_path", "tiny", "--save_path", "x", "--data_path"],
+    "export_model": ["--save_path", "x", "--model_path"],
+    "check_rewards": ["--rewards", "answer=1", "--format"],
     "make_tiny": ["--save_path", "x", "--policy_path"],
 }
 

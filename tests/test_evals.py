@@ -221,6 +221,19 @@ LAYOUTS = [  # text, fits reasoning, shows thinking
 ]
 
 
+@pytest.mark.parametrize(
+    "text, fits",
+    [
+        pytest.param(r"1 + 1 = 2. \boxed{2}", True, id="one box"),
+        pytest.param(r"\boxed{}", False, id="empty"),
+        pytest.param(r"\boxed{2", False, id="unclosed"),
+        pytest.param(r"\boxed{2} \boxed{3}", False, id="two"),
+    ],
+)
+def test_the_boxed_format_is_one_box_with_something_in_it(text, fits):
+    assert formats.find("boxed").fits(text) == fits
+
+
 @pytest.mark.parametrize("text, fits, thinks", LAYOUTS)
 def test_a_format_is_seen_exactly(text, fits, thinks):
     layout = formats.find("reasoning")

@@ -44,7 +44,10 @@ def number(text: str) -> Number | None:
         return None
     percent = _PERCENT.search(text)
     text = text[: percent.start()] if percent else text
-    text = re.sub(r"^([-+]?\d+) (\d+)/(\d+)$", r"\1\\frac{\2}{\3}", text).replace(" ", "")  # 3 1/2
+    text = re.sub(r"^([-+]?\d+) (\d+)/(\d+)$", r"\1\\frac{\2}{\3}", text)  # 3 1/2
+    if re.search(r"\d \d", text):  # two numbers, or more; where blanks part thousands, they are gone
+        return None
+    text = text.replace(" ", "")
     if text[:1] == "(" and text[-1] == ")" and _encloses(text):
         text = text[1:-1]
     sign = -1 if text[:1] == "-" else 1
@@ -90,11 +93,13 @@ def quick(answer: str, gold: str) -> bool | None:
     """
     names = {m[0] for m in map(_NAME.match, (answer, gold)) if m}
     ours, theirs = (answer, gold) if len(names) > 1 else (without_name(answer), without_name(gold))
-    if answer.replace(" ", "") == gold.replace(" ", "") or ours.replace(" ", "") == theirs.replace(" ", ""):
+    if _tight(answer) == _tight(gold) or _tight(ours) == _tight(theirs):
         return True
     a, b = number(ours), number(theirs)
     if a and b:
         return same_number(a, b)
+    if re.search(r"\d \d", ours) and not re.search(r"\d \d", theirs):  # several numbers; math-verify multiplies them
+        return False
     if (_WORDS.fullmatch(ours) or _WORDS.fullmatch(theirs)) and ours.isalpha() and theirs.isalpha():
         return ours.casefold() == theirs.casefold()
     if (first := _numbers(ours)) and (second := _numbers(theirs)) and first[0] == second[0]:
@@ -103,6 +108,11 @@ def quick(answer: str, gold: str) -> bool | None:
         if _LETTER.fullmatch(letter) and (named := _CHOICE.match(choice)):
             return named[1] == letter
     return None
+
+
+def _tight(text: str) -> str:
+    """Without blanks, but for those that part two numbers."""
+    return re.sub(r"(?<!\d) +| +(?!\d)", "", text)
 
 
 def _numbers(text: str) -> tuple[str, list[Number]] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from lib import latex
 from lib.cli import UserError, near
 from lib.rows import ROOT
 
@@ -30,7 +31,8 @@ class Format:
         """
         parts = [re.escape(tag) for tag in (*self.thinking, *self.answer)]
         if self.name == "boxed":
-            return text.count("\\boxed{") == 1
+            found = latex.boxes(text)
+            return len(found) == 1 and text.count("\\boxed{") == 1 and bool(found[0][2].strip())
         once = all(text.count(tag) == 1 for tag in (*self.thinking, *self.answer))
         return once and bool(re.fullmatch(r"\s*{}\s*\S.*{}\s*{}\s*\S.*{}\s*".format(*parts), text, re.DOTALL))
 

@@ -5,7 +5,6 @@ While it grows, `X.json` is `X.json.part`: one line a finished row, appended in 
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import time
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lib.cli import UserError
-from lib.rows import dumps, write_json
+from lib.rows import dumps, sha256, write_json
 
 
 class Output:
@@ -28,7 +27,7 @@ class Output:
         self.path, self.stage = Path(path), stage
         self.part, self.meta_path = Path(f"{path}.part"), Path(f"{path}.meta.json")
         self.dropped_path = Path(f"{path}.dropped.jsonl")
-        self.made_by = {"stage": stage, "settings": settings, "inputs": {str(p): _sha256(p) for p in inputs}}
+        self.made_by = {"stage": stage, "settings": settings, "inputs": {str(p): sha256(p) for p in inputs}}
         self._places: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, why it was dropped
         self.dropped: Counter[str] = Counter()  # how many rows so far, by reason
         self._fd: int | None = None
@@ -152,11 +151,3 @@ class Output:
         os.replace(whole, self.path)
         self.part.unlink()
         self.finished = True
-
-
-def _sha256(path: str) -> str:
-    try:
-        with open(path, "rb") as f:
-            return hashlib.file_digest(f, "sha256").hexdigest()
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror or e}") from None

@@ -26,6 +26,15 @@ def derive_seed(seed: int, key: int, salt: str = "") -> int:
     return int.from_bytes(digest[:8], "big") % (2**31 - 64)
 
 
+def sha256(path: str) -> str:
+    """The hash of a file's contents; UserError where there is none."""
+    try:
+        with open(path, "rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror or e}") from None
+
+
 def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
     """The rows of a `.json` array or of `.jsonl` lines, each an object with the keys in `need`; UserError says FILE:LINE."""
     return [row for _, row in read_placed(path, need)]

@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # run as the worker's script
 
 from lib import exact
 
-LIMIT_S = 0.5  # CPU seconds for one pair: twice the slowest of 970 real and generated ones, a hundred times their mean
+LIMIT_S = 1.0  # CPU seconds for one pair: twice the slowest of 970 real and generated ones, 200 times their mean
 BACKSTOP_S = 30  # wall seconds after which the worker itself counts as lost, on a machine however busy
 MEMORY = 2 << 30  # bytes of address space beyond what sympy takes
 _UNIT_I = re.compile(r"(?<![A-Za-z\\])i(?![A-Za-z])")

@@ -1,0 +1,198 @@
+"""A model that is trained: loaded by unsloth or by transformers and PEFT, saved whole, resumed from complete checkpoints."""
+
+import contextlib
+import json
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import models
+from lib.cli import UserError, near
+from lib.model_folder import mark_complete
+
+BACKENDS = ("auto", "unsloth", "hf")
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a policy is loaded. `lora_rank` 0 trains every weight; a model with an adapter has that trained on. Tokens."""
+
+    model: models.Model
+    backend: str = "auto"
+    lora_rank: int = 0
+    lora_alpha: int = 128
+    lora_targets: tuple[str, ...] = ALL_LINEAR
+    max_length: int = 2048
+    load_in_4bit: bool = False
+    gradient_checkpointing: bool = True
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.backend not in BACKENDS:
+            raise UserError(f"no backend {self.backend!r}; {near(self.backend, BACKENDS)}")
+        if self.lora_rank < 0:
+            raise UserError(f"--lora_rank {self.lora_rank}: 0 for all weights, or the adapter's rank")
+        if self.load_in_4bit and not self.lora_rank:
+            raise UserError("--load_in_4bit trains an adapter beside frozen weights; give --lora_rank, such as 64")
+
+
+@dataclass
+class Policy:
+    model: object
+    tokenizer: object
+    backend: str
+    is_lora: bool
+
+
+def chosen(backend: str) -> str:
+    """`unsloth` wherever it is installed (on a GPU, and on a CPU for text), else `hf`."""
+    import importlib.util
+
+    return backend if backend != "auto" else "unsloth" if importlib.util.find_spec("unsloth") else "hf"
+
+
+def begin(backend: str = "hf") -> str:
+    """Import what the backend needs, in its order and without its dozens of lines, before anything else imports transformers.
+
+    Returns the backend that was chosen.
+    """
+    import logging
+
+    for name, value in {"TRANSFORMERS_VERBOSITY": "error", "UNSLOTH_DISABLE_STATISTICS": "1"}.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    if (backend := chosen(backend)) == "unsloth":
+        with contextlib.redirect_stdout(sys.stderr):  # it greets on stdout, where only data goes
+            import unsloth  # noqa: F401  before trl and transformers, which it mends
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    return backend
+
+
+def load(how: Loading) -> Policy:
+    """The policy, with an adapter added where `lora_rank` says so. UserError: the model or the targets do not fit."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return _by_unsloth(how) if begin(how.backend) == "unsloth" else _by_hf(how)
+
+
+def _by_unsloth(how: Loading) -> Policy:
+    import torch
+    from unsloth import FastLanguageModel
+
+    model, tokenizer = FastLanguageModel.from_pretrained(
+        how.model.adapter or how.model.path, max_seq_length=how.max_length, dtype=_dtype(how.model),
+        load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank)  # fmt: skip
+    if how.lora_rank and not how.model.adapter:
+        _check_targets(model, how.lora_targets)
+        model = FastLanguageModel.get_peft_model(
+            model, r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0, bias="none", target_modules=list(how.lora_targets),
+            use_gradient_checkpointing="unsloth" if how.gradient_checkpointing and torch.cuda.is_available() else False,
+            random_state=how.seed)  # fmt: skip
+    return Policy(model, tokenizer, "unsloth", bool(how.lora_rank))
+
+
+def _by_hf(how: Loading) -> Policy:
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
+
+    from lib import chat, trl_on_cpu
+
+    trl_on_cpu.stand_in()
+    set_seed(how.seed)
+    extra = {"quantization_config": BitsAndBytesConfig(load_in_4bit=True)} if how.load_in_4bit else {}
+    model = AutoModelForCausalLM.from_pretrained(how.model.path, dtype=_dtype(how.model) or "auto", **extra)
+    if how.model.adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, how.model.adapter, is_trainable=True)
+    elif how.lora_rank:
+        from peft import LoraConfig, get_peft_model
+
+        _check_targets(model, how.lora_targets)
+        model = get_peft_model(model, LoraConfig(r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0.0, bias="none",
+                                                 target_modules=list(how.lora_targets), task_type="CAUSAL_LM"))  # fmt: skip
+    return Policy(model, chat.load_tokenizer(how.model.path), "hf", bool(how.lora_rank))
+
+
+def _dtype(model: models.Model) -> object:
+    """The precision that the model's facts ask for; None leaves it to the library. On a CPU fp32: an update of 1e-4 of a weight
+    is lost in bf16's eight bits, and without AMX it is no faster."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return torch.float32
+    return None if model.dtype == "auto" else getattr(torch, model.dtype)
+
+
+def _check_targets(model: object, targets: tuple[str, ...]) -> None:
+    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    if missing := [t for t in targets if t not in names]:
+        raise UserError(f"LoRA target {missing[0]!r} matches no module; {near(missing[0], sorted(n for n in names if n))}")
+
+
+def save(policy: Policy, folder: Path) -> None:
+    """The trained weights (an adapter alone, if that is what was trained) and the tokenizer, as safetensors."""
+    policy.model.save_pretrained(folder, safe_serialization=True)
+    policy.tokenizer.save_pretrained(folder)
+
+
+def is_adapter(path: str) -> bool:
+    return Path(path, "adapter_config.json").exists()
+
+
+def base_of(adapter: str) -> str:
+    """The model that an adapter was trained on, as its config says."""
+    return json.loads(Path(adapter, "adapter_config.json").read_bytes())["base_model_name_or_path"]
+
+
+def marker() -> object:
+    """A TrainerCallback that marks each checkpoint as complete once all of it is written."""
+    from transformers import TrainerCallback
+
+    class MarksComplete(TrainerCallback):
+        def on_save(self, args, state, control, **kwargs):
+            mark_complete(Path(args.output_dir, f"checkpoint-{state.global_step}"))
+
+    return MarksComplete()
+
+
+def training_arguments(learning_rate: float, epochs: float, batch_size: int, gradient_accumulation: int, save_steps: int,
+                       report_to: str, seed: int) -> dict:  # fmt: skip
+    """What every trainer here is given alike: linear decay after a short warm-up, a logged step each, two checkpoints kept."""
+    import torch
+
+    given = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "save_steps": save_steps}
+    if wrong := [name for name, value in (given | {"gradient_accumulation": gradient_accumulation}).items() if value <= 0]:
+        raise UserError(f"--{wrong[0]} must be positive")
+    gpu = torch.cuda.is_available()
+    return {
+        "learning_rate": learning_rate,
+        "num_train_epochs": epochs,
+        "per_device_train_batch_size": batch_size,
+        "gradient_accumulation_steps": gradient_accumulation,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0.03,  # a share of all steps
+        "optim": "adamw_torch",
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "bf16": gpu,
+        "logging_steps": 1,
+        "save_steps": save_steps,
+        "save_total_limit": 2,
+        "seed": seed,
+        "data_seed": seed,
+        "report_to": report_to,
+        "disable_tqdm": True,
+        "gradient_checkpointing": gpu,
+    }
+
+
+def unprinted(trainer: object) -> None:
+    """Take the callback away that prints every log line to stdout: vital_signs says what there is to say."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)

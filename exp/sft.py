@@ -1,0 +1,114 @@
+"""Fine-tune a model on conversations (SFT): a LoRA adapter or all weights, killed and resumed at will.
+
+in    train.json             messages; or instruction, response; or question, answer, solution with --format
+out   models/sft/            the adapter or the model, its tokenizer, settings.json, train_log.jsonl, dropped.jsonl
+      python exp/sft.py --config configs/sft/tiny.yaml --model_path data/models/tiny --data_path data/sft/train.json \\
+          --save_path data/models/sft
+
+Only the assistant's words are learned. A conversation that is longer than --max_length is dropped and counted, never cut. --stage
+full takes the first 1,024 examples, rl_prep 256, as preparation for reinforcement learning; --num_examples any other number.
+"""
+
+import time
+from pathlib import Path
+
+from lib import cli, conversations, formats, models, policy, progress, rows, vital_signs
+from lib.model_folder import ModelFolder
+
+STAGES = {"full": 1024, "rl_prep": 256}
+
+
+def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats.Format | None, max_length: int):
+    """(examples with input_ids and labels, dropped rows with `why`); UserError for a template that never stops."""
+    from lib import chat
+
+    talks = [conversations.messages_of(place, row, layout) for place, row in placed]
+    tokenizer = chat.load_tokenizer(model.path)
+    stops = chat.stop_token_ids(tokenizer, chat.generation_config(model.path), user_turn=False)
+    examples, dropped = [], []
+    for (place, row), messages in zip(placed, talks, strict=True):
+        try:
+            ids, labels = conversations.encode(tokenizer, messages)
+        except ValueError as e:
+            raise cli.UserError(f"{place}: {e}") from None
+        if not conversations.ends_its_turns(tokenizer, labels, stops):
+            raise cli.UserError(
+                f"{place}: {model.name}'s chat template does not end the answer with a token that the model stops on"
+            )
+        if len(ids) > max_length:
+            dropped.append({"why": f"too long: {len(ids)} tokens", **row})
+        else:
+            examples.append({"input_ids": ids, "labels": labels})
+    return examples, dropped
+
+
+def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], arguments: dict) -> None:
+    """Train on the examples from the newest complete checkpoint on, and finish the folder."""
+    trained = policy.load(how)
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    config = SFTConfig(output_dir=str(folder.part), max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **arguments)
+    trainer = SFTTrainer(model=trained.model, processing_class=trained.tokenizer, train_dataset=Dataset.from_list(examples),
+                         args=config, callbacks=[vital_signs.callback(folder.part), policy.marker()])  # fmt: skip
+    policy.unprinted(trainer)
+    checkpoint = folder.checkpoint()
+    if checkpoint:
+        cli.say(f"goes on from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    folder.finish(lambda whole: policy.save(trained, whole), keep=(vital_signs.LOG, "dropped.jsonl"))
+
+
+def main(
+    model_path: str,
+    data_path: str,
+    save_path: str,
+    stage: str = "full",
+    num_examples: int | None = None,
+    format: str = "",
+    learning_rate: float = 2e-4,
+    epochs: float = 1.0,
+    batch_size: int = 4,
+    gradient_accumulation: int = 4,
+    lora_rank: int = 64,
+    lora_alpha: int = 128,
+    max_length: int = 2048,
+    load_in_4bit: bool = False,
+    backend: str = "auto",
+    save_steps: int = 50,
+    report_to: str = "none",
+    seed: int = 0,
+    overwrite: bool = False,
+):
+    if stage not in STAGES:
+        raise cli.UserError(f"no stage {stage!r}; {cli.near(stage, STAGES)}")
+    model, layout = models.find(model_path), formats.find(format) if format else None
+    how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=max_length, load_in_4bit=load_in_4bit, seed=seed)
+    count = STAGES[stage] if num_examples is None else num_examples
+    settings = {"model": models.identity(model), "data": rows.sha256(data_path), "num_examples": count, "format": format,
+                "learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "load_in_4bit": load_in_4bit,
+                "gradient_accumulation": gradient_accumulation, "lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed,
+                "max_length": max_length, "backend": policy.chosen(backend)}  # fmt: skip
+    folder, began = ModelFolder(save_path, "sft", settings, overwrite), time.monotonic()
+    if folder.finished:
+        cli.say(f"{save_path} is finished; nothing to do")
+        return
+    manner = f"a LoRA adapter of rank {lora_rank}" if lora_rank else "all weights"
+    cli.say(f"{manner} of {model.name} on up to {count:,} conversations of {data_path} -> {save_path}")
+    policy.begin(backend)
+    examples, dropped = encoded(rows.read_placed(data_path)[:count], model, layout, max_length)
+    if not examples:
+        raise cli.UserError(f"{data_path}: every conversation is longer than --max_length {max_length} tokens")
+    folder.open()
+    rows.write_whole(folder.part / "dropped.jsonl", b"".join(rows.dumps(row) + b"\n" for row in dropped))
+    arguments = policy.training_arguments(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+    train(how, folder, examples, arguments)
+    losses = [step["loss"] for step in vital_signs.read(Path(save_path)) if "loss" in step]
+    cli.say(f"wrote {save_path}: {len(examples):,} conversations, {len(dropped):,} dropped (too long), loss {losses[0]:.3f} to "
+            f"{losses[-1]:.3f}, {progress.clock(time.monotonic() - began)}")  # fmt: skip
+    given = f"--model_path {model_path} --adapter_path" if lora_rank else "--model_path"
+    cli.say(f"next: python exp/eval_tiny.py {given} {save_path} --save_path …, or exp/eval_gsm8k.py")
+
+
+if __name__ == "__main__":
+    cli.run(main)

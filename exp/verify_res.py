@@ -1,0 +1,70 @@
+"""Find the answer that most of a problem's responses agree on, and mark each response by it.
+
+in    algebra_ins_7res.json        id, instruction, responses, finish_reasons (or _armorm, best first)
+out   algebra_ins_7res_verified.json   those, answer (the pseudo-gold), agreement, marks, difficulty
+      python exp/verify_res.py --ins_data_path data/demo/algebra_ins_7res_armorm.json \\
+          --save_path data/demo/algebra_ins_7res_verified.json
+
+Votes are joined by mathematical equality (self-consistency, Wang et al. 2022, arXiv 2203.11171). `agreement` is the share of all
+responses that give `answer`; a mark is right, wrong, no answer or truncated; `difficulty` is the share right. A row in which
+nobody answers, or two answers tie, is dropped: there is nothing to verify by. Where the project's generator can read a problem,
+its true answer says how often the pseudo-gold is right.
+"""
+
+from lib import answers, cli, generate, metrics, problems, rows
+from lib.output import Output
+from lib.report import markdown, percent
+
+
+def marked(row: dict) -> tuple[dict, str | None]:
+    """(the row with its votes counted, why it is dropped)."""
+    ends = row.get("finish_reasons") or ["stop"] * len(row["responses"])
+    found = [
+        None if end == "length" else answers.extract(text, strict=True) for text, end in zip(row["responses"], ends, strict=True)
+    ]
+    classes = metrics.vote(found, answers.is_equal)
+    if not classes:
+        return row, "no answer"
+    if len(classes) > 1 and len(classes[0]) == len(classes[1]):
+        return row, "tied votes"
+    right, gold = set(classes[0]), found[classes[0][0]]
+    marks = ["right" if k in right else "truncated" if end == "length" else "wrong" if a else "no answer"
+             for k, (a, end) in enumerate(zip(found, ends, strict=True))]  # fmt: skip
+    share = round(len(right) / len(found), 4)
+    return row | {"answer": gold, "agreement": share, "marks": marks, "difficulty": share}, None
+
+
+def precision(kept: list[dict]) -> list[str]:
+    """How often the pseudo-gold is the true answer, by agreement, over the problems that the generator can read."""
+    by_level: dict[str, list[bool]] = {}
+    for row in kept:
+        problem = problems.parse(row["instruction"])
+        if problem:
+            votes, of = row["marks"].count("right"), len(row["marks"])
+            by_level.setdefault(f"{votes} of {of}", []).append(answers.is_equal(row["answer"], str(problem.answer)))
+    levels = sorted(by_level, key=lambda level: -int(level.split()[0]))
+    if not levels:
+        return []
+    return markdown({"votes": levels, "problems": [f"{len(by_level[x]):,}" for x in levels],
+                     "pseudo-gold right": [percent(sum(by_level[x]), len(by_level[x])) for x in levels]})  # fmt: skip
+
+
+def main(ins_data_path: str, save_path: str, overwrite: bool = False):
+    out = Output(save_path, "verify_res", {"grader": answers.version()}, (ins_data_path,), overwrite)
+    if out.finished:
+        cli.say(f"{out.path} is finished: {generate.summary(out)}; nothing to do")
+        return
+    cli.say(f"votes of the responses of {ins_data_path} -> {save_path}")
+    found = rows.read(ins_data_path, need=("instruction", "responses"))
+    out.open({})
+    todo = [key for key in range(len(found)) if key not in out]
+    for key, (row, why) in zip(todo, answers.in_parallel(lambda key: marked(found[key]), todo), strict=True):
+        out.add(key, row, why)
+    out.finish(len(found))
+    if lines := precision(rows.read(save_path) if out.meta["rows_out"] else []):
+        print("\n".join(lines))
+    generate.done(out)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,220 @@
+"""Training on the real model: adapters and all weights, by unsloth and by plain TRL, killed, resumed, exported and served."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, TINY, stage
+from lib import chat, cli, conversations, formats, model_folder, models, policy, vital_signs
+
+FLAGS = ["--model_path", TINY, "--learning_rate", "1e-3", "--lora_rank", 8, "--lora_alpha", 16, "--batch_size", 4,
+         "--gradient_accumulation", 1, "--max_length", 512]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sft") / "train.json"
+    assert stage("prep_tiny", "--num_examples", 128, "--save_path", path).returncode == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def quiet(worked, tmp_path_factory) -> Path:
+    """The adapter of an undisturbed training by unsloth."""
+    out = tmp_path_factory.mktemp("quiet") / "adapter"
+    run = stage("sft", *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", out, "--save_steps", 4)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "", "data and nothing else goes to stdout"
+    return out
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    return [(step["step"], step["loss"]) for step in vital_signs.read(folder)]
+
+
+def test_killed_while_training_and_while_saving_it_ends_with_the_losses_of_a_quiet_run(worked, quiet, tmp_path):
+    command = [sys.executable, ROOT / "exp/sft.py", *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", tmp_path / "adapter",
+               "--save_steps", 4]  # fmt: skip
+    command, rng, kills = list(map(str, command)), random.Random(0), 0
+    for goal in (5, 16, 26):  # 16: in the middle of a checkpoint, as often as not
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        part = tmp_path / "adapter.part"
+        while process.poll() is None and max([s for s, _ in losses(part)] or [0]) < goal:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.05)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills >= 2
+    last = subprocess.run(command, capture_output=True, text=True)
+    assert last.returncode == 0 and "goes on from checkpoint-" in last.stderr, last.stderr
+    assert losses(tmp_path / "adapter") == losses(quiet)
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0 and "nothing to do" in again.stderr
+    other = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True)
+    assert other.returncode == 2 and "seed 0, now 1" in other.stderr
+
+
+def test_a_half_written_checkpoint_is_removed_and_never_resumed_from(tmp_path):
+    folder = model_folder.ModelFolder(str(tmp_path / "m"), "sft", {})
+    for number, whole in ((4, True), (8, True), (12, False)):
+        checkpoint = tmp_path / f"m.part/checkpoint-{number}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "model.safetensors").write_bytes(b"x")
+        if whole:
+            model_folder.mark_complete(checkpoint)
+    (tmp_path / "m.part/settings.json").write_text('{"stage": "sft"}')
+    folder.open()
+    assert folder.checkpoint().name == "checkpoint-8" and not (tmp_path / "m.part/checkpoint-12").exists()
+
+
+def test_plain_trl_learns_what_unsloth_learns(worked, quiet, tmp_path):
+    run = stage("sft", *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", tmp_path / "hf", "--backend", "hf", "--num_examples", 16)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    other = stage("sft", *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", tmp_path / "u", "--num_examples", 16)
+    assert other.returncode == 0, other.stderr
+    for (_, a), (_, b) in zip(losses(tmp_path / "hf"), losses(tmp_path / "u"), strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_the_merge_says_what_the_adapter_says_and_vllm_serves_it(quiet, tmp_path):
+    merged = tmp_path / "merged"
+    run = stage("export_model", "--model_path", TINY, "--adapter_path", quiet, "--save_path", merged)
+    assert run.returncode == 0, run.stderr
+    proof = json.loads((merged / "merge_proof.json").read_bytes())
+    assert proof["token_agreement"] >= 0.99 and proof["tokens"] > 300
+    assert "learning_rate | 0.001" in (merged / "README.md").read_text()
+    served = stage(
+        "eval_tiny", "--model_path", merged, "--save_path", tmp_path / "e.json", "--num_problems", 12, "--max_tokens", 64
+    )
+    assert served.returncode == 0 and json.loads((tmp_path / "e.json").read_bytes())["results"]["total_responses"] == 12
+
+
+def test_a_zero_adapter_is_refused(quiet, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    zero = tmp_path / "zero"
+    zero.mkdir()
+    weights = load_file(quiet / "adapter_model.safetensors")
+    save_file({k: v * ("lora_B" not in k) for k, v in weights.items()}, zero / "adapter_model.safetensors")
+    (zero / "adapter_config.json").write_bytes((quiet / "adapter_config.json").read_bytes())
+    run = stage("export_model", "--model_path", TINY, "--adapter_path", zero, "--save_path", tmp_path / "merged")
+    assert run.returncode == 2 and "every B matrix" in run.stderr and not (tmp_path / "merged").exists()
+
+
+BAD = [
+    pytest.param('{"text": "?"}', [], "t.jsonl:1: no messages, no instruction and response", id="no conversation"),
+    pytest.param('{"messages": []}', [], "t.jsonl:1: 'messages' must be", id="an empty conversation"),
+    pytest.param('{"messages": [{"role": "user", "content": "?"}]}', [], "end with the assistant's", id="nobody answers"),
+    pytest.param('{"instruction": "?", "response": "!"}', ["--max_length", 8], "longer than --max_length 8", id="all too long"),
+    pytest.param('{"instruction": "?", "response": "!"}', ["--stage", "fool"], "did you mean 'full'", id="no such stage"),
+    pytest.param('{"instruction": "?", "response": "!"}', ["--format", "boxd"], "did you mean 'boxed'", id="no such format"),
+    pytest.param('{"instruction": "?", "response": "!"}', ["--backend", "hff"], "did you mean 'hf'", id="no such backend"),
+    pytest.param(
+        '{"instruction": "?", "response": "!"}',
+        ["--learning_rate", 0, "--backend", "hf"],
+        "--learning_rate must be positive",
+        id="no rate",
+    ),
+]
+
+
+@pytest.mark.parametrize("data, more, says", BAD)
+def test_a_bad_input_is_one_line_before_a_model_loads(data, more, says, tmp_path):
+    (tmp_path / "t.jsonl").write_text(data + "\n")
+    run = stage("sft", "--model_path", TINY, "--data_path", "t.jsonl", "--save_path", "m", "--backend", "hf", *more, cwd=tmp_path)
+    assert run.returncode == 2 and says in run.stderr and "Traceback" not in run.stderr, run.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_only_the_assistants_words_and_the_end_of_its_turn_are_learned():
+    tokenizer = chat.load_tokenizer(str(TINY))
+    talk = [{"role": "system", "content": "s"}, {"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2."},
+            {"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4."}]  # fmt: skip
+    ids, labels = conversations.encode(tokenizer, talk)
+    assert len(ids) == len(labels)
+    assert tokenizer.decode([label for label in labels if label != conversations.IGNORED]) == "2.<|im_end|>4.<|im_end|>"
+
+
+@pytest.mark.parametrize("name", ["reasoning", "working_out", "boxed"])
+def test_a_worked_problem_is_laid_out_as_its_format_asks(name):
+    row = {"question": "1 + 1?", "solution": "1 + 1 = 2.", "answer": "2"}
+    messages = conversations.messages_of("t:1", row, formats.find(name))
+    assert formats.find(name).fits(messages[-1]["content"])
+
+
+def test_a_lora_target_that_matches_nothing_is_named():
+    how = policy.Loading(models.find("tiny"), "hf", 8, lora_targets=("q_prj",))
+    with pytest.raises(cli.UserError, match="'q_prj' matches no module; did you mean 'q_proj'"):
+        policy.load(how)
+
+
+def steps(**figures: float) -> list[dict]:
+    return [figures] * vital_signs.WINDOW
+
+
+COLLAPSES = [
+    pytest.param({vital_signs.LENGTH: 2.0}, "it has learned to say nothing", id="short answers"),
+    pytest.param({vital_signs.ALIKE: 1.0}, "nothing is left to learn from", id="groups all alike"),
+    pytest.param({"kl": 50.0}, "lower the learning rate", id="KL explosion"),
+    pytest.param({vital_signs.LENGTH: 20.0, vital_signs.ALIKE: 0.5, "kl": 0.1}, "", id="a healthy run"),
+]
+
+
+@pytest.mark.parametrize("figures, says", COLLAPSES)
+def test_a_collapse_is_seen_and_said(figures, says):
+    why = vital_signs.Bounds(4, 0.98, 10).broken(steps(**figures))
+    assert (says in why) if says else why == ""
+    assert not vital_signs.Bounds(4, 0.98, 10).broken(steps(**figures)[1:]), "ten steps must agree"
+
+
+GRPO = [
+    "--model_path",
+    TINY,
+    "--config",
+    ROOT / "configs/grpo/tiny.yaml",
+    "--max_steps",
+    3,
+    "--batch_size",
+    16,
+    "--num_examples",
+    16,
+]
+
+
+def test_grpo_by_unsloth_and_by_plain_trl_pays_the_same_and_leaves_a_model_that_is_served(worked, tmp_path):
+    for backend in ("unsloth", "hf"):
+        run = stage("grpo", *GRPO, "--data_path", worked, "--save_path", tmp_path / backend, "--backend", backend, "--show_marks")
+        assert run.returncode == 0, run.stderr
+        assert "reward" in run.stderr and set("✔★✗") & set(run.stderr)
+    paid = [[step["reward"] for step in vital_signs.read(tmp_path / backend)] for backend in ("unsloth", "hf")]
+    assert len(paid[0]) == 3 and paid[0] == pytest.approx(paid[1], abs=1.0)
+    assert {"completions/mean_length", "frac_reward_zero_std", "entropy", "grad_norm"} <= vital_signs.read(tmp_path / "hf")[
+        0
+    ].keys()
+    served = stage("eval_tiny", "--model_path", tmp_path / "unsloth", "--save_path", tmp_path / "e.json", "--num_problems", 6)
+    assert served.returncode == 0, served.stderr
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        pytest.param(["--rewards", "answer=-1"], "the rule is right > wrong", id="a set that pays the wrong answer"),
+        pytest.param(["--rewards", "anwser"], "did you mean 'answer'", id="no such reward"),
+        pytest.param(["--num_generations", 3], "not a multiple", id="half a group"),
+        pytest.param(["--num_generations", 1], "nothing to be compared with", id="a group of one"),
+        pytest.param(["--data_path", "nowhere.json"], "nowhere.json", id="no data"),
+    ],
+)
+def test_grpo_refuses_what_cannot_work_before_a_model_loads(more, says, worked, tmp_path):
+    started = time.monotonic()
+    run = stage("grpo", *GRPO, "--data_path", worked, "--save_path", tmp_path / "m", "--backend", "hf", *more)
+    assert run.returncode == 2 and says in run.stderr and "Traceback" not in run.stderr, run.stderr
+    assert time.monotonic() - started < 5 and not list(tmp_path.iterdir())
