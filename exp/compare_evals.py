@@ -92,7 +92,7 @@ def differences(a: Evaluation, b: Evaluation) -> str:
     golds = [(i, r["ground_truth"], b.records[i]["ground_truth"]) for i, r in a.records.items() if i in b.records]
     if golds := [g for g in golds if g[1] != g[2]]:
         found.append(f"ground_truth of {len(golds)} ids, such as {golds[0][0]} ({golds[0][1]!r}, {golds[0][2]!r})")
-    settings = [(key, a.results[key], b.results[key]) for key in ("dataset", *SAMPLING)]
+    settings = [(key, a.results.get(key), b.results.get(key)) for key in ("dataset", *SAMPLING, "grader")]
     found += [f"{key} ({x}, {y})" for key, x, y in settings if x != y]
     return f"{a.path} and {b.path} differ in {'; '.join(found)}" if found else ""
 
@@ -101,7 +101,7 @@ def summarize(e: Evaluation, base: Evaluation, ids: list[str], k: int) -> dict:
     """One model's scores over `ids` in percent, and its change against the base in points; None for a figure that its file
     gives only over more problems than these."""
     counts, whole = e.counts(ids), len(ids) == len(e.records)
-    span = e.results["interval"] if whole else [round(100 * edge, 4) for edge in metrics.interval(counts)]
+    span = [round(100 * edge, 4) for edge in metrics.interval(counts)]
     summary = {"model_type": e.name, "model": e.results["model"], "file": e.path, "n_sampling": e.results["n_sampling"],
                "accuracy": round(100 * metrics.avg_at_n(counts), 4), "interval": span,
                "pass_at_k": round(100 * metrics.pass_at_k(counts, k), 4), "samples": sum(n for _, n in counts)}  # fmt: skip

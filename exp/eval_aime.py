@@ -11,7 +11,7 @@ seed), but `accuracy` is the mean over samples (avg@n): what it called accuracy,
 import re
 from pathlib import Path
 
-from lib import answers, cli, evaluation, generate, latex, results
+from lib import answers, cli, evaluation, exact, generate, latex, results
 from lib.evaluation import Plan
 
 SYSTEM = (
@@ -33,8 +33,14 @@ def tier(accuracy: float) -> str:
 
 
 def within_range(sample: dict) -> dict:
-    """A graded sample; an extracted answer that AIME does not have, such as 1024 or 7/2, counts as none."""
-    if sample["correct"] or sample["extracted"] is None or is_answer(sample["extracted"]):
+    """A graded sample; an extracted answer that AIME does not have, such as 1024 or 7/2, counts as none.
+
+    Right ones are judged by their value too, as wrong ones are: else the votes of maj@n would know which is right.
+    """
+    if sample["extracted"] is None:
+        return sample
+    value = exact.number(exact.without_name(latex.canonical(sample["extracted"])))
+    if sample["correct"] or value and value.value.denominator == 1 and 0 <= value.value <= 999:
         return sample
     return sample | {"extracted": None, "why": "truncated" if sample["why"] == "truncated" else "no answer"}
 

@@ -23,8 +23,10 @@ def main(responses_path: str, save_path: str, strict: bool = False, overwrite: b
     if out.finished:
         cli.say(f"{out.path} is finished: {generate.summary(out)}; nothing to do")
         return
-    found = rows.read_placed(responses_path, need=("answer",))
+    found = rows.read_placed(responses_path)
     for place, row in found:
+        if "answer" not in row:
+            raise cli.UserError(f"{place}: no key 'answer' (has: {', '.join(row)})")
         if not isinstance(row.get("response"), str):
             raise cli.UserError(f"{place}: no text in 'response' (has: {', '.join(row)})")
     cli.say(f"{len(found):,} responses, {'strict' if strict else 'lenient'} -> {save_path}")
@@ -52,7 +54,10 @@ def main(responses_path: str, save_path: str, strict: bool = False, overwrite: b
     out.finish(len(found))
     done = rows.read(save_path)
     right = sum(row["correct"] for row in done)
-    low, high = metrics.wilson(right, len(done))
+    groups: dict[str, list[bool]] = {}
+    for key, row in enumerate(done):
+        groups.setdefault(str(row.get("id", key)), []).append(row["correct"])
+    low, high = metrics.interval([(sum(group), len(group)) for group in groups.values()])  # samples of a problem are alike
     whys = ", ".join(f"{n:,} {why}" for why, n in Counter(r["why"] for r in done if not r["correct"]).most_common())
     print(
         f"{right:,} of {len(done):,} right: {percent(right, len(done))} [{low:.1%}, {high:.1%}]{'; others: ' * bool(whys)}{whys}"

@@ -12,6 +12,8 @@ set -euo pipefail
 [[ $# -ge 2 ]] || die "usage: scripts/evaluate.sh tiny|gsm8k|aime MODEL [MODEL…]"
 benchmark=$1
 shift
+[[ $benchmark == tiny || $benchmark == gsm8k || $benchmark == aime ]] || die "no benchmark $benchmark; known: tiny, gsm8k, aime"
+[[ ${RUN:-} != *,* ]] || die "RUN=$RUN: a comma cannot be part of it"
 export RUN=${RUN:-$benchmark}
 out=$root/data/eval/$RUN logs=$root/data/eval/$RUN/logs results=()
 resumable "$0" "$benchmark" "$@"
@@ -21,20 +23,18 @@ case $benchmark in
 tiny) ;;
 gsm8k) data=$root/data/gsm8k/test.json && step prep_gsm8k ${SOURCE:+--source "$SOURCE"} --save_path "$data" ;;
 aime) data=$root/data/aime/aime.jsonl && step prep_aime ${SOURCE:+--source "$SOURCE"} --save_path "$data" ;;
-*) die "no benchmark $benchmark; known: tiny, gsm8k, aime" ;;
 esac
 
 for model in "$@"; do
   adapter=''
-  [[ $model != *+* ]] || adapter=${model#*+} model=${model%%+*}
+  [[ $model != *+* || -d $model ]] || adapter=${model#*+} model=${model%%+*}
   name=$(basename "${adapter:-$model}")
   asked=(--model_path "$model" ${adapter:+--adapter_path "$adapter"} ${flags[@]+"${flags[@]}"})
-  results+=("$out/$name.json")
   case $benchmark in
   tiny) step eval_tiny "${asked[@]}" --save_path "$out/$name.json" ;;
   gsm8k) step eval_gsm8k "${asked[@]}" --test_data_path "$data" --save_path "$out/$name.csv" ;;
-  aime) step eval_aime "${asked[@]}" --test_data_path "$data" --save_dir "$out" ;;
+  aime) step eval_aime "${asked[@]}" --test_data_path "$data" --save_dir "$out" --model_type "$name" ;;
   esac
+  if [[ $benchmark == aime ]]; then results+=("$out"/aime_eval_combined_"$name"_t*_n*[0-9].json); else results+=("$out/$name.json"); fi
 done
-[[ $benchmark != aime ]] || results=("$out"/aime_eval_combined_*_n*[0-9].json)
 (($# < 2)) || step compare_evals --results_paths "$(IFS=, && echo "${results[*]}")" --save_path "$out/comparison.json"

@@ -21,7 +21,10 @@ from lib.extraction import extract, find
 
 __all__ = ["extract", "find", "forget", "gold_of", "grade", "in_parallel", "is_equal", "is_quick", "version"]
 
-_PROSE = re.compile(r"^Answer\b|[A-Za-z]{3,} (?:[A-Za-z]{2,} .*){2}|[\u3040-\u9fff]{3}")
+_DENIES = re.compile(
+    r"\b(?:not|more|less|least|most|between|could|or|step)\b", re.IGNORECASE
+)  # then the last number is no answer
+_PROSE = re.compile(r"^Answer\b|(?<![A-Za-z])[A-Za-z]{3,} (?:[A-Za-z]{2,} .*){2}|[\u3040-\u9fff]{3}")
 
 
 class Grade(NamedTuple):
@@ -52,7 +55,9 @@ def grade(text: str, gold: str, strict: bool = False) -> Grade:
 
 def gold_of(text: object) -> str | None:
     """The gold answer of a row: as it stands, or the number behind GSM8K's `####`; None where nothing can be compared with it."""
-    gold = str(text).rpartition("####")[2].strip() if isinstance(text, str | int | float) else ""
+    if isinstance(text, bool) or not isinstance(text, str | int | float) or isinstance(text, int) and text.bit_length() > 10_000:
+        return None
+    gold = str(text).rpartition("####")[2].strip()
     return gold if latex.canonical(gold) else None
 
 
@@ -78,8 +83,19 @@ def _compare(answer: str, gold: str) -> tuple[bool, str]:
     return _verdict(answer, gold)
 
 
-@lru_cache(100_000)
 def _verdict(answer: str, gold: str) -> tuple[bool, str]:
+    try:
+        return _decided(answer, gold)
+    except _Undecided as e:  # not remembered: another try may have more luck
+        return False, str(e)
+
+
+class _Undecided(Exception):
+    pass
+
+
+@lru_cache(100_000)
+def _decided(answer: str, gold: str) -> tuple[bool, str]:
     ours, theirs = (_bare(text) for text in (answer, gold))
     if not ours or not theirs:
         return False, "no answer"
@@ -89,7 +105,9 @@ def _verdict(answer: str, gold: str) -> tuple[bool, str]:
     if latex.too_costly(ours) or latex.too_costly(theirs):
         return False, "too costly"
     verdict = _pool().compare(ours, theirs)
-    return (verdict, "math-verify") if isinstance(verdict, bool) else (False, verdict)
+    if not isinstance(verdict, bool):
+        raise _Undecided(verdict)
+    return verdict, "math-verify"
 
 
 def is_quick(answer: str, gold: str) -> bool:
@@ -99,14 +117,14 @@ def is_quick(answer: str, gold: str) -> bool:
 
 def forget() -> None:
     """Judge every pair anew, as if none had been seen."""
-    _verdict.cache_clear()
+    _decided.cache_clear()
 
 
 def _bare(text: str) -> str:
     """A canonical answer; of a whole sentence (`Answer $9$`, `计划的比例为13/28`) the answer in it."""
     bare = latex.canonical(text)
     if _PROSE.search(re.sub(r"\\\w+", "", bare)) and "box" not in text:
-        found = find(text)
+        found = find(text, strict=bool(_DENIES.search(text)))
         return latex.canonical(found.answer) if found else bare
     return bare
 

@@ -62,6 +62,11 @@ def read(path: str, text_key: str, count: int | None = None, is_gold: Callable[[
     found = [(p, row | {"answer": str(row["answer"]).strip()}) for p, row in rows.read_placed(path, need=(text_key, "answer"))][
         :count
     ]
+    for place, row in found:
+        if not isinstance(row[text_key], str) or not isinstance(row.get("id", ""), str):
+            raise cli.UserError(f"{place}: {text_key!r} and 'id' must be text")
+    if count is not None and count > len(found):
+        raise cli.UserError(f"--num_problems {count}: {path} has {len(found):,}")
     bad = [f"{place}: unparsable gold {row['answer'][:60]!r}" for place, row in found if not is_gold(row["answer"])]
     if bad:
         cli.say(f"{bad[0]}; {len(bad):,} such rows are left out, not scored")
@@ -94,7 +99,13 @@ def ask(result_path: Path, plan: Plan, problems: list[Problem], inputs: tuple[st
     path = str(result_path.with_name(f"{result_path.stem}_responses.json"))
     n, prompts = plan.n_sampling, prompt_hash(problems)
     settings = {"model": models.identity(plan.model), "temperature": plan.temperature, "top_p": plan.top_p}
-    settings |= {"max_tokens": plan.max_tokens, "n_sampling": n, "seed": plan.seed, "prompt": prompts, "problems": len(problems)}
+    settings |= {
+        "max_tokens": plan.max_tokens,
+        "n_sampling": n,
+        "seed": plan.seed,
+        "prompt": prompts,
+        "problems": problem_hash(problems),
+    }
     out = Output(path, plan.stage, settings, inputs, overwrite)
     if out.finished:
         cli.say(f"{path} is finished: {generate.summary(out)}; its samples are graded again")
@@ -128,6 +139,11 @@ def ask(result_path: Path, plan: Plan, problems: list[Problem], inputs: tuple[st
     out.finish(total)
     generate.done(out)
     return rows.read(path)
+
+
+def problem_hash(problems: list[Problem]) -> str:
+    """Which problems are asked, and in which order: the seeds of the samples go by that."""
+    return rows.row_id(*(p.id for p in problems))
 
 
 def prompt_hash(problems: list[Problem]) -> str:

@@ -22,18 +22,23 @@ _MATHS = re.compile(
     r"|\\\((?:(?!\\\().)+?\\\)|(?<!\\)\\\[(?:(?!\\\[).)+?\\\]",
     re.DOTALL,
 )
-_JOINED = re.compile(r"\s*,?\s*(?:and|or)\s*")
+_JOINED = re.compile(r"\s{0,3},?\s{0,3}(?:and|or)\s{0,3}")
 _CURRENCY = r"(?:(?:\\?\$|[€£¥₹])\s?)?"
 _NUMBER = re.compile(
     rf"(?<![A-Za-z0-9_.,])[-+−]?{_CURRENCY}"
-    r"(?:\d{1,3}(?:\{?,\}?\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?!\d|\.\d))?(?:\s?(?:\\?%|percent\b))?"
+    r"(?:\d+ \d+/\d+|\d{1,3}(?:\{?,\}?\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:\s?/\s?\d+(?!\d|\.\d))?(?:\s?(?:\\?%|percent\b))?"
+)
+# What follows a number that is only the beginning of the answer: 3x + 5, 2\pi, 10!, 3 or 4, 5 million.
+_GOES_ON = re.compile(
+    r"\s*(?:[-+*/^=<>,;:_]\s*[\w(\\$]|[\\!π√]|\d|(?:sqrt|root|pi|or|and [\d$]|million|thousand|billion)\b|[a-z]\b(?!\s+[a-z]))"
 )
 _LETTER = re.compile(r"(?<![A-Za-z0-9'])\(?([B-HJ]|A(?!\s+[a-z]))\)?(?![A-Za-z0-9'])")
 _CHOICE = re.compile(r"\(([A-J])\)|([A-J])(?=[.,:)]|$|\s+(?:because|since|as)\b)")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|\bI hope\b")
 # A base model goes on with the next problem, or with another turn: none of that is its answer.
 _RUNS_ON = re.compile(
-    r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id)\|>|\n\s*(?:\*\*)?(?:Question|Problem|Q|User|Human)\s*:"
+    r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id)\|>|\n[ \t]*(?:\*\*)?(?:Question|Problem|Q|User|Human)\s*:"
 )
 
 
@@ -59,7 +64,8 @@ def find(text: str, strict: bool = False) -> Found | None:
     """As `extract`, with the way in which the answer was found."""
     thought, said = chat.split_think(text)
     if run_on := _RUNS_ON.search(said, len(said) - len(said.lstrip())):
-        said = said[: run_on.start()] if said[: run_on.start()].strip() else said
+        before = said[: run_on.start()]
+        said = before if before.strip() and ("|" in run_on[0] or _stated(before)) else said  # it may restate the task first
     found = _stated(said)
     if strict or found:
         return found
@@ -78,8 +84,9 @@ def _stated(text: str) -> Found | None:
         return Found(found.answer, "tag") if found and found.answer.strip("#* ") else None
     for line in reversed(_HASHES.findall(text)):
         if not _HEADING.match(line) and (m := _NUMBER.search(line)):
-            return Found(m[0], "hashes")
-    for phrase in reversed(list(_PHRASE.finditer(text))):
+            whole = _GOES_ON.match(line, m.end()) or re.search(r"[\\(]", line[: m.start()])
+            return Found(_value(line) or m[0] if whole else m[0], "hashes")
+    for phrase in reversed(list(_PHRASE.finditer(text))[-50:]):  # a loop says it thousands of times
         if value := _value(text[phrase.end() : phrase.end() + 1000]):
             return Found(value, "phrase")
     return None
@@ -87,7 +94,7 @@ def _stated(text: str) -> Found | None:
 
 def _value(text: str) -> str | None:
     """What a sentence such as "the answer is …" names: its first formula, number or letter, or the few words themselves."""
-    text = text.lstrip("*: \t\n")
+    text = re.sub(r"^[*: \t]*\n\s*(?:[-•*]|\d+[.)])[ \t]+(?=\S)", "", text).lstrip("*: \t\n")  # a list's mark is no sign
     maths = _MATHS.match(text)
     if maths:  # `$1$ and $2$` is one answer
         end = maths.end()
@@ -102,7 +109,7 @@ def _value(text: str) -> str | None:
     if choice := _CHOICE.match(sentence):
         return choice[1] or choice[2]
     number = _NUMBER.match(sentence)
-    if number and not re.match(r"\s*(?:[-+*/^=<>,;:_]\s*[\w(\\]|\\|[a-z]\b(?!\s+[a-z]))", sentence[number.end() :]):
+    if number and not _GOES_ON.match(sentence, number.end()):
         return number[0]
     if len(sentence) <= 40 and re.search(r"[\d=^\\({]", sentence) and not re.search(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}", sentence):
         return sentence.strip("$")  # an expression: x^2 + 1, (2, 3), x = 5

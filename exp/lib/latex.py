@@ -16,20 +16,27 @@ _SPACES = re.compile(
 )
 _DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\$+")
 _CURRENCY = re.compile(r"\\\$|\\(?:pounds|euro)(?![a-z])|[€£¥₹]")
-_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![a-z])|°")
+_DEGREES = re.compile(r"(?:\^ ?\{? ?\\circ ?\}?|\\degree(?![a-z])|°)(?: ?[CF]\b)?")
+_ANGLE = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc)) ?[({]? ?([\d.]+) ?[)}]? ?(?:\^ ?\{? ?\\circ ?\}?|°) ?[)}]?")
 _TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|operatorname)\s*"
 _UNWRAP = re.compile(rf"{_TEXT}\{{([^{{}}]*)\}}")
+# Words behind a number that are no units: functions, and words that make it another number.
+_NO_UNIT = (
+    r"(?:and|or|mod|a?r?c?sin|a?r?c?cos|a?r?c?tan|sinh|cosh|tanh|sec|csc|cot|log|ln|exp|max|min|gcd|lcm|sqrt|frac|pi|percent|pct|"
+    r"hundred|thousand|[mbtr]+illion|dozen|half|halves|thirds?|quarters?|fourths?|fifths?|\w*[dn]ths|squared|cubed|factorial|"
+    r"theta|alpha|beta|more|less|times)\b"
+)
 # Units behind a number. In \text a single letter is one too, but for e and i; bare, `3 m` may be a product.
 _TEXT_UNIT = re.compile(
-    rf"(?<=[\d}})]){_TEXT}\{{\s*(?!(?:and|or|[eid])\s*\}})[A-Za-z][A-Za-z./ ^0-9]*\}}(?:\^\{{?-?\d\}}?)?[ .]*$"
+    rf"(?:(?<=[\d}})])|(?<=\\pi)|(?<=\\pi ))(?!\\mathbf){_TEXT}\{{\s*(?!{_NO_UNIT}|[eid]\s*\}})"
+    r"[A-Za-z][A-Za-z./ ^0-9]*\}(?:\^\{?-?\d\}?)?[ .]*$"
 )
-_NO_UNIT = r"(?:and|or|mod|sin|cos|tan|sec|csc|cot|log|ln|exp|max|min|gcd|lcm|sqrt|frac|pi|percent|pct)\b"
 _SHORT_UNIT = r"(?:[cmk]m|[mk]g|ml|ft|in|hr|mi|yd|lbs?|oz|am|pm|mph)"
 _UNIT = re.compile(
     rf"(?<=[\d}})])(?: (?!{_NO_UNIT})(?:[A-Za-z]{{3,}}|of|to|a|{_SHORT_UNIT})\.?(?:\^\{{?\d\}}?)?(?:/[a-z]+)?)+$"
     rf"|(?<=\d){_SHORT_UNIT}(?:\^\{{?\d\}}?)?$"
 )
-_THOUSANDS = re.compile(r"(?<![\d.,(\[])\d{1,3}(?:,\d{3})+(?![\d,)\]])|(?<![\d.])\d{1,3}(?: \d{3})+(?![ \d])")
+_THOUSANDS = re.compile(r"(?<![\d.,(\[])(?<!\\\{)\d{1,3}(?:,\d{3})+(?![\d,)\]])|(?<![\d.])\d{1,3}(?: \d{3})+(?![ \d])")
 
 _LONGEST = 2000  # characters of an answer that is looked into; a 10 by 10 matrix of fractions has 1,700
 
@@ -88,6 +95,7 @@ def canonical(text: str) -> str:
     text = re.sub(r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi", re.sub(r"√\s*(\d+|\w)", r"\\sqrt{\1}", text))
     text = re.sub(r",?\\!\s*", lambda m: m[0][: m[0][0] == ","], text)
     text = _DELIMITERS.sub(" ", _CURRENCY.sub("", _SPACES.sub(" ", text)))
+    text = _ANGLE.sub(r"\1(\2\\pi/180)", " ".join(text.split()))
     text = _DEGREES.sub("", re.sub(r"\\[dtc]frac(?![a-z])", r"\\frac", _SIZES.sub("", text)))
     text = " ".join(text.split()).rstrip(" .,;:")
     text = _TEXT_UNIT.sub("", re.sub(rf"(?<=[\d}})]) (?={_TEXT})", "", text))

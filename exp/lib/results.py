@@ -52,7 +52,7 @@ def figures(plan: Plan, asked: int, prompt: str, graded: list[dict]) -> dict:
         found["source_stats"][source] = {"total": len(part), "correct": sum(c for c, _ in part), "samples": n * len(part)}
         found["source_accuracies"][source] = percent(metrics.avg_at_n(part))
     settings = {"temperature": plan.temperature, "top_p": plan.top_p, "max_tokens": plan.max_tokens, "n_sampling": n}
-    found |= settings | {"seed": plan.seed, "prompt": prompt}
+    found |= settings | {"seed": plan.seed, "prompt": prompt, "grader": answers.version()}
     return found | {
         "avg_input_tokens": round(statistics.mean(prompts), 1),
         "max_input_tokens": max(prompts),

@@ -100,6 +100,8 @@ def equal(answer: str, gold: str) -> bool:
     if known is not None:
         return known
     ours, theirs = exact.split_list(answer), exact.split_list(gold)
+    if ours and theirs and {ours[0], theirs[0]} == {"(", "{"}:
+        return False
     if ours and theirs and len(ours[1]) == len(theirs[1]) <= 8 and _items_equal(ours, theirs):
         return True
     return _by_math_verify(answer, gold)
@@ -126,17 +128,17 @@ def _by_math_verify(answer: str, gold: str) -> bool:
 
 
 def _readable(text: str) -> str:
-    """As math-verify's grammar has it: `I` for the imaginary unit (an `i` that counts, as in a sum or `x_i`, stays), and
+    """As math-verify's grammar has it: `(I)` for the imaginary unit (an `i` that counts, as in a sum or `x_i`, stays), and
     `1 < x < 5` for `5 > x > 1`."""
     if chain := _FALLING.fullmatch(text):
         return f"{chain[5]} {_TURNED[chain[4]]} {chain[3]} {_TURNED[chain[2]]} {chain[1]}"
-    return _UNIT_I.sub("I", text) if "i" in text and not re.search(r"\\sum|\\prod|_\{?i", text) else text
+    return _UNIT_I.sub("(I)", text) if "i" in text and not re.search(r"\\sum|\\prod|_\{?i", text) else text
 
 
 def _same_values(ours: object, theirs: object) -> bool | None:
     """Whether two expressions in the same symbols have the same values at three positive points; None where that says nothing.
 
-    Values that differ are a disproof, and equal ones to 25 digits as good as the proof that simplify would look for, in a tenth
+    Values that differ are a disproof, and equal ones to 50 digits as good as the proof that simplify would look for, in a tenth
     of the time. Positive, because sympy takes symbols for any real number, where sqrt(a b) = sqrt(a) sqrt(b) does not hold; the
     symbols of answers are lengths, masses, counts. |x| and x must stay different, and a rounded number is for math-verify.
     """
@@ -151,12 +153,14 @@ def _same_values(ours: object, theirs: object) -> bool | None:
         if not symbols:
             return None
         ours, theirs = (sympy.nsimplify(expression, rational=True) for expression in (ours, theirs))  # x^0.5 is a root
+    if not symbols and (difference := (ours - theirs).doit()).is_Rational:
+        return bool(difference == 0)
     for shift in range(3 if symbols else 1):
         point = {s: sympy.Rational(3 + 2 * k + 7 * shift, 5 + k) for k, s in enumerate(symbols)}
-        a, b = (expression.subs(point).evalf(30) for expression in (ours, theirs))
+        a, b = (expression.subs(point).evalf(60) for expression in (ours, theirs))
         if not (a.is_number and b.is_number and a.is_finite and b.is_finite):
             return None
-        if abs(a - b) > 1e-25 * max(abs(a), abs(b)):
+        if abs(a - b) > sympy.Float("1e-50", 60) * max(abs(a), abs(b)):
             return False
     return True
 
