@@ -144,7 +144,7 @@ def test_another_setting_for_the_same_run_is_refused(copy, quick):
     assert "was made with total_prompts 5, now 6; use another --save_path or --overwrite" in result.stderr
 
 
-def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finishes_it(copy, quick):
+def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finishes_it(copy, quick, policy_url, reward_url):
     env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), "RUN": "broken", "COUNT": "5"}
     driver = subprocess.Popen([copy / "scripts/generate_all_math_domains.sh", "0"], env=env, text=True, stderr=subprocess.PIPE,
                               stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
@@ -158,8 +158,8 @@ def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finis
     resume = re.search(r"not finished; to go on where it stopped:\n  (.*)", stderr)[1]
     kept = {p: p.read_bytes() for p in (copy / "data/broken").glob("*/*_ins_res.json")}
     starts(copy)
-    finished = subprocess.run(["bash", "-c", resume], env={k: v for k, v in env.items() if k not in ("RUN", "COUNT")},
-                              text=True, capture_output=True)  # fmt: skip
+    again = {k: v for k, v in env.items() if k not in ("RUN", "COUNT")} | {"POLICY_URL": policy_url, "REWARD_URL": reward_url}
+    finished = subprocess.run(["bash", "-c", resume], env=again, text=True, capture_output=True)
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert all(p.read_bytes() == data for p, data in kept.items())
     for file in (copy / "data/broken").glob("*/*_ins*.json"):

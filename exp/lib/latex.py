@@ -143,6 +143,6 @@ def too_costly(text: str) -> bool:
         deepest > 40
         or highest > 2
         or any(len(power) > 5 or after or len(base) * int(power) > 20_000 for base, power, after in powers)
-        or bool(re.search(r"\d{5,}!|!!|\\[dt]?binom\d{5,}|\d{200,}|\^\d*!|\\Gamma\d{5,}", flat))
+        or bool(re.search(r"\d{5,}!|!!|\\[dt]?binom\d{5,}|\d{200,}|\^\d*!|\\Gamma\d*(?:\^|\d{5})", flat))
         or bool(re.search(r"[a-zA-Z][^^()]*\)\^\{?\d{3,}", text))
     )
