@@ -15,7 +15,7 @@ import eval_aime
 import eval_gsm8k
 import eval_tiny
 from conftest import ROOT, TINY, stage
-from lib import cli, evaluation, formats, generate, models, results
+from lib import cli, evaluation, formats, generate, metrics, models, results
 from test_resume import CountingProxy, records
 
 
@@ -318,3 +318,31 @@ def test_another_adapter_or_none_is_another_model(tmp_path):
     adapted = models.find("tiny", str(tmp_path / "lora"))
     assert adapted.lora_rank == 16 and adapted.name == "lora"
     assert models.identity(adapted).startswith(models.identity(models.find("tiny")) + "+lora@")
+
+
+def test_the_votes_of_aime_do_not_know_which_answer_is_right():
+    """An odd spelling is kept or not by its value: else maj@n would count the right ones alone."""
+    for extracted, correct in (("x = 5", True), ("x = 7", False)):
+        sample = {"correct": correct, "extracted": extracted, "why": "text"}
+        assert eval_aime.within_range(sample)["extracted"] == extracted
+
+
+def test_other_problems_are_other_settings_even_if_as_many():
+    def hashed(ids: str) -> str:
+        return evaluation.problem_hash([evaluation.Problem(i, "s", "1", "?", "5", ()) for i in ids])
+
+    assert hashed("ab") == hashed("ab") != hashed("ac")
+
+
+def test_next_to_no_data_is_no_gain_and_no_certainty():
+    assert metrics.compare([(1, 8)] * 3, [(2, 8)] * 3).verdict == "within noise"
+    low, high = metrics.interval([(4, 8)] * 5)
+    assert low < 0.4 and high > 0.6
+
+
+def test_the_samples_of_one_problem_are_not_counted_as_many(tmp_path):
+    """Two problems of eight equal samples each, one right: an interval over sixteen samples would be far too short."""
+    rows = [{"id": str(k // 8), "response": rf"\boxed{{{k // 8}}}", "answer": "1"} for k in range(16)]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    run = stage("grade_res", "--responses_path", "r.jsonl", "--save_path", "g.json", cwd=tmp_path)
+    assert "8 of 16 right: 50.0% [0.0%, 100.0%]" in run.stdout, run.stdout + run.stderr
