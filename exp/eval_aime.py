@@ -33,14 +33,14 @@ def tier(accuracy: float) -> str:
 
 
 def within_range(sample: dict) -> dict:
-    """A graded sample; an extracted answer that AIME does not have, such as 1024 or 7/2, counts as none.
+    """A graded sample; an extracted number that AIME does not have, such as 1024 or 7/2, counts as none.
 
-    Right ones are judged by their value too, as wrong ones are: else the votes of maj@n would know which is right.
+    Whether it is right has no say in it: else the votes of maj@n would know. What is no plain number keeps its vote.
     """
     if sample["extracted"] is None:
         return sample
     value = exact.number(exact.without_name(latex.canonical(sample["extracted"])))
-    if sample["correct"] or value and value.value.denominator == 1 and 0 <= value.value <= 999:
+    if not value or value.value.denominator == 1 and 0 <= value.value <= 999:
         return sample
     return sample | {"extracted": None, "why": "truncated" if sample["why"] == "truncated" else "no answer"}
 

@@ -4,7 +4,7 @@ in    nothing                drawn by lib/problems.py; --seed names the draw
 out   train.json             id, question, answer, solution, system_prompt, source_dataset (the domain), original_id
       python exp/prep_tiny.py --num_examples 1024 --save_path data/tiny/train.json
 
-`system_prompt` is the domain's, with which the embedded model was trained; asked for a --format, a stage leaves it out.
+`system_prompt` is the domain's, with which the embedded model was trained: grpo asks with it, sft with its --format's instead.
 """
 
 from lib import cli, problems, rows, sources

@@ -322,7 +322,7 @@ def test_another_adapter_or_none_is_another_model(tmp_path):
 
 def test_the_votes_of_aime_do_not_know_which_answer_is_right():
     """An odd spelling is kept or not by its value: else maj@n would count the right ones alone."""
-    for extracted, correct in (("x = 5", True), ("x = 7", False)):
+    for extracted, correct in (("x = 5", True), ("x = 7", False), (r"\sqrt{25}", True), (r"\sqrt{49}", False)):
         sample = {"correct": correct, "extracted": extracted, "why": "text"}
         assert eval_aime.within_range(sample)["extracted"] == extracted
 

@@ -1,7 +1,6 @@
 """A model that is trained: loaded by unsloth or by transformers and PEFT, saved whole, resumed from complete checkpoints."""
 
 import contextlib
-import json
 import os
 import sys
 import warnings
@@ -138,15 +137,6 @@ def save(policy: Policy, folder: Path) -> None:
     """The trained weights (an adapter alone, if that is what was trained) and the tokenizer, as safetensors."""
     policy.model.save_pretrained(folder, safe_serialization=True)
     policy.tokenizer.save_pretrained(folder)
-
-
-def is_adapter(path: str) -> bool:
-    return Path(path, "adapter_config.json").exists()
-
-
-def base_of(adapter: str) -> str:
-    """The model that an adapter was trained on, as its config says."""
-    return json.loads(Path(adapter, "adapter_config.json").read_bytes())["base_model_name_or_path"]
 
 
 def marker() -> object:
