@@ -11,25 +11,56 @@ alike, an adapter that stays zero, KL too large) stops the run with a checkpoint
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from lib import cli, formats, models, policy, progress, reward_lint, rows, vital_signs
+from lib import cli, formats, models, policy, progress, reward_lint, rows, training, vital_signs
 from lib import rewards as known_rewards
 from lib.model_folder import ModelFolder
 
+GPU_SHARE = 0.8  # of the GPU's memory is vLLM's when it samples beside the training, as in the seed
 
-def prompts(placed: list[tuple[str, dict]], tokenizer: object, system: str, room: int) -> tuple[list[dict], int]:
-    """(rows with prompt and answer for the trainer, how many were left out for being longer than `room` tokens)."""
+
+def prompts(placed: list, tokenizer: object, layout: formats.Format, typed: str | None, room: int) -> tuple[list[dict], int]:
+    """(rows with prompt and answer for the trainer, how many were left out for being longer than `room` tokens).
+
+    The system prompt is the typed one, else the row's own, else the format's.
+    """
     from lib import chat
 
     kept = []
     for _, row in placed:
-        said = row.get("system_prompt", system)
+        said = row.get("system_prompt", layout.system_prompt) if typed is None else typed
         asked = [{"role": "system", "content": said}] if said else []
         asked.append({"role": "user", "content": row["question"]})
         if len(chat.encode(tokenizer, chat.render(tokenizer, asked))) <= room:
             kept.append({"prompt": asked, "answer": str(row["answer"])})
     return kept, len(placed) - len(kept)
+
+
+def full_batch(batch_size: int, prompt: int, completion: int) -> dict:
+    """A batch for GRPO's loss in which every prompt and completion has its full length, in tokens, and is worth nothing."""
+    import torch
+
+    inputs = {"advantages": torch.zeros(batch_size), "num_items_in_batch": torch.tensor(batch_size * completion)}
+    for name, length in (("prompt", prompt), ("completion", completion)):
+        inputs |= {f"{name}_{what}": torch.ones(batch_size, length, dtype=torch.long) for what in ("ids", "mask")}
+    per_token = ("old_per_token_logps", "ref_per_token_logps")
+    return inputs | {name: torch.zeros(batch_size, completion) for name in per_token}
+
+
+def sampler(vllm: str, how: policy.Loading) -> dict:
+    """Who samples, in GRPOConfig's words: the trained model itself, vLLM beside it on the GPU, or the server at an address."""
+    import torch
+
+    if vllm == "auto":  # unsloth shares a LoRA policy's weights with vLLM, and no others
+        shares = how.lora_rank or policy.chosen(how.backend) == "hf"
+        vllm = "colocate" if torch.cuda.is_available() and shares else "none"
+    if vllm == "none":
+        return {"use_vllm": False}
+    if vllm == "colocate":
+        return {"use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": GPU_SHARE}
+    return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": vllm}
 
 
 def reward_functions(spec: list, layout: formats.Format, longest: int, marks: bool) -> list:
@@ -77,6 +108,7 @@ def main(
     min_length: int = 4,
     max_zero_variance: float = 0.98,
     max_kl: float = 10.0,
+    vllm: str = "auto",
     show_marks: bool = False,
     unsafe_rewards: bool = False,
     save_steps: int = 50,
@@ -90,6 +122,8 @@ def main(
             raise cli.UserError(f"--rewards {rewards}: {findings[0]}; exp/check_rewards.py shows all {len(findings)}; "
                                 "--unsafe_rewards trains with it all the same")  # fmt: skip
         cli.say(f"the reward lint has {len(findings)} findings, the first: {findings[0]}")
+    if vllm not in ("auto", "none", "colocate") and not vllm.startswith("http"):
+        raise cli.UserError(f"--vllm {vllm}: auto, none, colocate, or the address of a server that `trl vllm-serve` started")
     if num_generations < 2:
         raise cli.UserError(f"--num_generations {num_generations}: a group of one has nothing to be compared with")
     if batch_size * gradient_accumulation % num_generations:
@@ -98,45 +132,47 @@ def main(
     model = models.find(model_path, adapter_path)
     length = max_prompt_length + max_completion_length
     how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=length, load_in_4bit=load_in_4bit, seed=seed)
-    said = layout.system_prompt if system_prompt is None else system_prompt
-    settings = {"model": models.identity(model), "data": rows.sha256(data_path), "num_examples": num_examples, "format": format,
-                "rewards": rewards, "system_prompt": said, "learning_rate": learning_rate, "epochs": epochs,
-                "max_steps": max_steps, "batch_size": batch_size, "gradient_accumulation": gradient_accumulation, "beta": beta,
-                "num_generations": num_generations, "max_prompt_length": max_prompt_length, "temperature": temperature,
-                "max_completion_length": max_completion_length, "lora_rank": lora_rank, "lora_alpha": lora_alpha,
-                "load_in_4bit": load_in_4bit, "backend": policy.chosen(backend), "seed": seed}  # fmt: skip
+    schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+    settings = {"data": rows.sha256(data_path), "num_examples": num_examples, "format": format, "rewards": rewards,
+                "system_prompt": system_prompt, "max_steps": max_steps, "beta": beta, "num_generations": num_generations,
+                "max_prompt_length": max_prompt_length, "max_completion_length": max_completion_length,
+                "temperature": temperature, **how.settings, **schedule.settings}  # fmt: skip
     folder, began = ModelFolder(save_path, "grpo", settings, overwrite), time.monotonic()
     if folder.finished:
         cli.say(f"{save_path} is finished; nothing to do")
         return
     cli.say(f"{num_generations} answers to each question of {data_path} by {model.name}, paid {rewards} -> {save_path}")
     placed = rows.read_placed(data_path, need=("question", "answer"))[:num_examples]
-    trained = policy.load(how)
-    asked, long = prompts(placed, trained.tokenizer, said, max_prompt_length)
+    policy.begin(backend)
+    from lib import chat
+
+    asked, long = prompts(placed, chat.load_tokenizer(model.path), layout, system_prompt, max_prompt_length)
     if not asked:
         raise cli.UserError(f"{data_path}: every question is longer than --max_prompt_length {max_prompt_length} tokens")
     if long:
         cli.say(f"{long:,} questions longer than {max_prompt_length} tokens are left out")
     folder.open()
-    bounds = vital_signs.Bounds(min_length, max_zero_variance, max_kl)
     shown = ("reward", *(f"rewards/{name}/mean" for name, _, _ in spec), *vital_signs.GRPO)
-    signs = vital_signs.callback(folder.part, shown, bounds)
-    from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
-
-    arguments = policy.training_arguments(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
-    arguments |= {"lr_scheduler_type": "constant_with_warmup", "max_steps": max_steps}
-    config = GRPOConfig(output_dir=str(folder.part), num_generations=num_generations, max_completion_length=max_completion_length,
-                        temperature=temperature, beta=beta, reward_weights=[w for _, w, _ in spec], use_vllm=False,
-                        mask_truncated_completions=False, **arguments)  # fmt: skip
+    signs = vital_signs.callback(folder.part, shown, vital_signs.Bounds(min_length, max_zero_variance, max_kl))
+    more = {"num_generations": num_generations, "max_completion_length": max_completion_length, "temperature": temperature,
+            "beta": beta, "max_steps": max_steps, "lr_scheduler_type": "constant_with_warmup",
+            "reward_weights": [w for _, w, _ in spec]}  # fmt: skip
     pay = reward_functions(spec, layout, max_completion_length, show_marks)
-    trainer = GRPOTrainer(model=trained.model, processing_class=trained.tokenizer, train_dataset=Dataset.from_list(asked),
-                          args=config, reward_funcs=pay, callbacks=[signs, policy.marker()])  # fmt: skip
-    policy.unprinted(trainer)
-    checkpoint = folder.checkpoint()
-    if checkpoint:
-        cli.say(f"goes on from {checkpoint.name}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def start(batch_size: int, gradient_accumulation: int) -> tuple:
+        sampled = sampler(vllm, how)
+        trained = policy.load(replace(how, fast_inference=sampled.get("vllm_mode") == "colocate"))
+        from datasets import Dataset
+        from trl import GRPOConfig, GRPOTrainer
+
+        config = GRPOConfig(output_dir=str(folder.part), **schedule.arguments(batch_size, gradient_accumulation) | more | sampled)
+        return trained, GRPOTrainer(model=trained.model, processing_class=trained.tokenizer, args=config, reward_funcs=pay,
+                                    train_dataset=Dataset.from_list(asked), callbacks=[signs])  # fmt: skip
+
+    def largest(trainer: object, batch_size: int) -> dict:
+        return full_batch(batch_size, max_prompt_length, max_completion_length)
+
+    trained, trainer = training.run(folder, schedule, start, largest)
     if signs.why:
         raise cli.UserError(f"stopped at step {trainer.state.global_step}: {signs.why}; its checkpoint is in {folder.part}")
     folder.finish(lambda whole: policy.save(trained, whole), keep=(vital_signs.LOG,))

@@ -12,29 +12,17 @@ full takes the first 1,024 examples, rl_prep 256, as preparation for reinforceme
 import time
 from pathlib import Path
 
-from lib import cli, conversations, formats, models, policy, progress, rows, vital_signs
+from lib import cli, conversations, formats, models, policy, progress, rows, training, vital_signs
 from lib.model_folder import ModelFolder
 
 STAGES = {"full": 1024, "rl_prep": 256}
 
 
 def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats.Format | None, max_length: int):
-    """(examples with input_ids and labels, dropped rows with `why`); UserError for a template that never stops."""
-    from lib import chat
-
-    talks = [conversations.messages_of(place, row, layout) for place, row in placed]
-    tokenizer = chat.load_tokenizer(model.path)
-    stops = chat.stop_token_ids(tokenizer, chat.generation_config(model.path), user_turn=False)
-    examples, dropped = [], []
-    for (place, row), messages in zip(placed, talks, strict=True):
-        try:
-            ids, labels = conversations.encode(tokenizer, messages)
-        except ValueError as e:
-            raise cli.UserError(f"{place}: {e}") from None
-        if not conversations.ends_its_turns(tokenizer, labels, stops):
-            raise cli.UserError(
-                f"{place}: {model.name}'s chat template does not end the answer with a token that the model stops on"
-            )
+    """(examples with input_ids and labels, dropped rows with `why`)."""
+    reader, examples, dropped = conversations.Reader(model, layout), [], []
+    for place, row in placed:
+        ids, labels = reader.encode(place, row)
         if len(ids) > max_length:
             dropped.append({"why": f"too long: {len(ids)} tokens", **row})
         else:
@@ -42,20 +30,24 @@ def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats
     return examples, dropped
 
 
-def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], arguments: dict) -> None:
+def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedule: training.Schedule) -> None:
     """Train on the examples from the newest complete checkpoint on, and finish the folder."""
-    trained = policy.load(how)
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    signs = vital_signs.callback(folder.part)
 
-    config = SFTConfig(output_dir=str(folder.part), max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **arguments)
-    trainer = SFTTrainer(model=trained.model, processing_class=trained.tokenizer, train_dataset=Dataset.from_list(examples),
-                         args=config, callbacks=[vital_signs.callback(folder.part), policy.marker()])  # fmt: skip
-    policy.unprinted(trainer)
-    checkpoint = folder.checkpoint()
-    if checkpoint:
-        cli.say(f"goes on from {checkpoint.name}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    def start(batch_size: int, gradient_accumulation: int) -> tuple:
+        trained = policy.load(how)
+        from datasets import Dataset
+        from trl import SFTConfig, SFTTrainer
+
+        config = SFTConfig(output_dir=str(folder.part), max_length=None, dataset_kwargs={"skip_prepare_dataset": True},
+                           **schedule.arguments(batch_size, gradient_accumulation))  # fmt: skip
+        return trained, SFTTrainer(model=trained.model, processing_class=trained.tokenizer, args=config, callbacks=[signs],
+                                   train_dataset=Dataset.from_list(examples))  # fmt: skip
+
+    def largest(trainer: object, batch_size: int) -> dict:
+        return trainer.data_collator(sorted(examples, key=lambda e: len(e["input_ids"]))[-batch_size:])
+
+    trained, _ = training.run(folder, schedule, start, largest)
     folder.finish(lambda whole: policy.save(trained, whole), keep=(vital_signs.LOG, "dropped.jsonl"))
 
 
@@ -85,10 +77,8 @@ def main(
     model, layout = models.find(model_path), formats.find(format) if format else None
     how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=max_length, load_in_4bit=load_in_4bit, seed=seed)
     count = STAGES[stage] if num_examples is None else num_examples
-    settings = {"model": models.identity(model), "data": rows.sha256(data_path), "num_examples": count, "format": format,
-                "learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "load_in_4bit": load_in_4bit,
-                "gradient_accumulation": gradient_accumulation, "lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed,
-                "max_length": max_length, "backend": policy.chosen(backend)}  # fmt: skip
+    schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+    settings = {"data": rows.sha256(data_path), "num_examples": count, "format": format, **how.settings, **schedule.settings}
     folder, began = ModelFolder(save_path, "sft", settings, overwrite), time.monotonic()
     if folder.finished:
         cli.say(f"{save_path} is finished; nothing to do")
@@ -101,8 +91,7 @@ def main(
         raise cli.UserError(f"{data_path}: every conversation is longer than --max_length {max_length} tokens")
     folder.open()
     rows.write_whole(folder.part / "dropped.jsonl", b"".join(rows.dumps(row) + b"\n" for row in dropped))
-    arguments = policy.training_arguments(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
-    train(how, folder, examples, arguments)
+    train(how, folder, examples, schedule)
     losses = [step["loss"] for step in vital_signs.read(Path(save_path)) if "loss" in step]
     cli.say(f"wrote {save_path}: {len(examples):,} conversations, {len(dropped):,} dropped (too long), loss {losses[0]:.3f} to "
             f"{losses[-1]:.3f}, {progress.clock(time.monotonic() - began)}")  # fmt: skip

@@ -18,9 +18,9 @@ for domain in algebra calculus geometry statistics number_theory discrete; do
   verified+=("$out/$domain/${domain}_ins_7res_verified.json")
   step verify_res --ins_data_path "$out/$domain/${domain}_ins_7res_armorm.json" --save_path "${verified[-1]}"
 done
-step prep_sft --verified_paths "$(IFS=, && echo "${verified[*]}")" --save_path "$out/sft.json"
-step sft --config "$root/configs/sft/tiny.yaml" --model_path 0 --data_path "$out/sft.json" --save_path "$out/models/sft" "${seed[@]}"
-step grpo --config "$root/configs/grpo/tiny.yaml" --model_path "$out/models/sft" --data_path "$out/sft.json" \
+step prep_sft --verified_paths "$(IFS=, && echo "${verified[*]}")" --save_path "$out/sft.jsonl"
+step sft --config "$root/configs/sft/tiny.yaml" --model_path 0 --data_path "$out/sft.jsonl" --save_path "$out/models/sft" "${seed[@]}"
+step grpo --config "$root/configs/grpo/tiny.yaml" --model_path "$out/models/sft" --data_path "$out/sft.jsonl" \
   --save_path "$out/models/grpo" "${seed[@]}"
 step export_model --model_path "$out/models/grpo" --save_path "$out/models/export"
 

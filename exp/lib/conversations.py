@@ -1,10 +1,31 @@
 """Training conversations: what a row of any of our files says as messages, and as token ids with the answers marked."""
 
-from lib import chat
+from lib import chat, models
 from lib.cli import UserError
 from lib.formats import Format
 
 IGNORED = -100  # a label that has no part in the loss, by PyTorch's convention
+
+
+class Reader:
+    """Reads training rows for one model: its tokenizer and template, and a format for rows that are worked problems."""
+
+    def __init__(self, model: models.Model, layout: Format | None = None):
+        self.model, self.layout, self.tokenizer = model, layout, chat.load_tokenizer(model.path)
+        self.stops = chat.stop_token_ids(self.tokenizer, chat.generation_config(model.path), user_turn=False)
+
+    def encode(self, place: str, row: dict) -> tuple[list[int], list[int]]:
+        """(input ids, labels) of a row; UserError, with its place, for another shape, or a template that never stops."""
+        messages = messages_of(place, row, self.layout)
+        try:
+            ids, labels = encode(self.tokenizer, messages)
+        except ValueError as e:
+            raise UserError(f"{place}: {e}") from None
+        if not ends_its_turns(self.tokenizer, labels, self.stops):
+            raise UserError(
+                f"{place}: {self.model.name}'s chat template does not end the answer with a token that the model stops on"
+            )
+        return ids, labels
 
 
 def messages_of(place: str, row: dict, layout: Format | None) -> list[dict]:
@@ -21,14 +42,24 @@ def messages_of(place: str, row: dict, layout: Format | None) -> list[dict]:
     if "instruction" in row and "response" in row:
         return [{"role": "user", "content": row["instruction"]}, {"role": "assistant", "content": row["response"]}]
     if "question" in row and "answer" in row and layout:
-        opened, closed = layout.answer
-        thinking = f"{layout.thinking[0]}\n{row.get('solution') or ''}\n{layout.thinking[1]}\n"
-        if layout.name == "boxed":
-            thinking, opened = f"{row.get('solution') or ''}\n", f"The answer is {opened}"
-        answer = f"{thinking}{opened}{row['answer']}{closed}"
-        return [{"role": "system", "content": layout.system_prompt}, {"role": "user", "content": row["question"]},
-                {"role": "assistant", "content": answer}]  # fmt: skip
+        return laid_out(layout, row["question"], row.get("solution") or "", row["answer"])
+    if "prompt" in row and "score" in row:  # a judge's: what is asked, and the score that people gave
+        return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": str(row["score"])}]
     raise UserError(f"{place}: no messages, no instruction and response, no question and answer (has: {', '.join(row)})")
+
+
+def laid_out(layout: Format, question: str, solution: str, answer: str) -> list[dict]:
+    """A worked problem as `layout` asks for it: its system prompt, the question, the solution as thinking and then the answer.
+
+    `boxed` has no thinking tags, and a solution that ends with the box already is the whole text.
+    """
+    if layout.name == "boxed":
+        text = solution if layout.fits(solution) else f"{solution}\nThe answer is {layout.answer[0]}{answer}{layout.answer[1]}"
+    else:
+        (think, thought), (opened, closed) = layout.thinking, layout.answer
+        text = f"{think}\n{solution}\n{thought}\n{opened}{answer}{closed}"
+    asked = [{"role": "system", "content": layout.system_prompt}, {"role": "user", "content": question}]
+    return [*asked, {"role": "assistant", "content": text}]
 
 
 def encode(tokenizer: object, messages: list[dict]) -> tuple[list[int], list[int]]:

@@ -67,7 +67,8 @@ class ModelFolder:
 
 def mark_complete(checkpoint: Path) -> None:
     """Say that a checkpoint is whole: every file of it is on the disk before the mark is."""
-    for file in checkpoint.iterdir():
+    files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
+    for file in files:
         with open(file, "rb") as f:
             os.fsync(f.fileno())
-    rows.write_json(checkpoint / MARK, {"files": sorted(f.name for f in checkpoint.iterdir())})
+    rows.write_json(checkpoint / MARK, {"files": [str(f.relative_to(checkpoint)) for f in files]})

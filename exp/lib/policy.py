@@ -1,4 +1,4 @@
-"""A model that is trained: loaded by unsloth or by transformers and PEFT, saved whole, resumed from complete checkpoints."""
+"""A model that is trained: loaded by unsloth or by transformers and PEFT, and saved whole."""
 
 import contextlib
 import os
@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lib import models
 from lib.cli import UserError, near
-from lib.model_folder import mark_complete
 
 BACKENDS = ("auto", "unsloth", "hf")
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -26,7 +25,8 @@ class Loading:
     lora_targets: tuple[str, ...] = ALL_LINEAR
     max_length: int = 2048
     load_in_4bit: bool = False
-    gradient_checkpointing: bool = True
+    fast_inference: bool = False  # unsloth loads the model into vLLM as well, which samples from the weights that are trained
+    gpu_share: float = 0.8  # of the memory, with fast_inference: the seed's
     seed: int = 0
 
     def __post_init__(self):
@@ -36,6 +36,12 @@ class Loading:
             raise UserError(f"--lora_rank {self.lora_rank}: 0 for all weights, or the adapter's rank")
         if self.load_in_4bit and not self.lora_rank:
             raise UserError("--load_in_4bit trains an adapter beside frozen weights; give --lora_rank, such as 64")
+
+    @property
+    def settings(self) -> dict:
+        """What of it changes the weights."""
+        facts = {k: getattr(self, k) for k in ("lora_rank", "lora_alpha", "max_length", "load_in_4bit")}
+        return {"model": models.identity(self.model), "backend": chosen(self.backend), **facts}
 
 
 @dataclass
@@ -60,7 +66,8 @@ def begin(backend: str = "hf") -> str:
     """
     import logging
 
-    for name, value in {"TRANSFORMERS_VERBOSITY": "error", "UNSLOTH_DISABLE_STATISTICS": "1"}.items():
+    bars = {} if sys.stderr.isatty() else {"TQDM_DISABLE": "1"}  # in a log a bar is one long line
+    for name, value in ({"TRANSFORMERS_VERBOSITY": "error", "UNSLOTH_DISABLE_STATISTICS": "1"} | bars).items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
@@ -83,14 +90,19 @@ def _by_unsloth(how: Loading) -> Policy:
     import torch
     from unsloth import FastLanguageModel
 
+    fast = (
+        {"fast_inference": True, "max_lora_rank": how.lora_rank, "gpu_memory_utilization": how.gpu_share}
+        if how.fast_inference
+        else {}
+    )
     model, tokenizer = FastLanguageModel.from_pretrained(
         how.model.adapter or how.model.path, max_seq_length=how.max_length, dtype=_dtype(how.model),
-        load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank)  # fmt: skip
+        load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank, **fast)  # fmt: skip
     if how.lora_rank and not how.model.adapter:
         _check_targets(model, how.lora_targets)
         model = FastLanguageModel.get_peft_model(
             model, r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0, bias="none", target_modules=list(how.lora_targets),
-            use_gradient_checkpointing="unsloth" if how.gradient_checkpointing and torch.cuda.is_available() else False,
+            use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
             random_state=how.seed)  # fmt: skip
     return Policy(model, tokenizer, "unsloth", bool(how.lora_rank))
 
@@ -135,54 +147,6 @@ def _check_targets(model: object, targets: tuple[str, ...]) -> None:
 
 def save(policy: Policy, folder: Path) -> None:
     """The trained weights (an adapter alone, if that is what was trained) and the tokenizer, as safetensors."""
-    policy.model.save_pretrained(folder, safe_serialization=True)
+    only = {"selected_adapters": ["default"]} if policy.is_lora else {}  # TRL keeps a second one, the start's, as the reference
+    policy.model.save_pretrained(folder, safe_serialization=True, **only)
     policy.tokenizer.save_pretrained(folder)
-
-
-def marker() -> object:
-    """A TrainerCallback that marks each checkpoint as complete once all of it is written."""
-    from transformers import TrainerCallback
-
-    class MarksComplete(TrainerCallback):
-        def on_save(self, args, state, control, **kwargs):
-            mark_complete(Path(args.output_dir, f"checkpoint-{state.global_step}"))
-
-    return MarksComplete()
-
-
-def training_arguments(learning_rate: float, epochs: float, batch_size: int, gradient_accumulation: int, save_steps: int,
-                       report_to: str, seed: int) -> dict:  # fmt: skip
-    """What every trainer here is given alike: linear decay after a short warm-up, a logged step each, two checkpoints kept."""
-    import torch
-
-    given = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "save_steps": save_steps}
-    if wrong := [name for name, value in (given | {"gradient_accumulation": gradient_accumulation}).items() if value <= 0]:
-        raise UserError(f"--{wrong[0]} must be positive")
-    gpu = torch.cuda.is_available()
-    return {
-        "learning_rate": learning_rate,
-        "num_train_epochs": epochs,
-        "per_device_train_batch_size": batch_size,
-        "gradient_accumulation_steps": gradient_accumulation,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": 0.03,  # a share of all steps
-        "optim": "adamw_torch",
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "bf16": gpu,
-        "logging_steps": 1,
-        "save_steps": save_steps,
-        "save_total_limit": 2,
-        "seed": seed,
-        "data_seed": seed,
-        "report_to": report_to,
-        "disable_tqdm": True,
-        "gradient_checkpointing": gpu,
-    }
-
-
-def unprinted(trainer: object) -> None:
-    """Take the callback away that prints every log line to stdout: vital_signs says what there is to say."""
-    from transformers import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
