@@ -4,7 +4,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
-.PHONY: help setup all-domains eval-tiny eval-gsm8k eval-aime train-tiny train-gsm8k tiny test check format bench clean
+.PHONY: help setup all-domains eval-tiny eval-gsm8k eval-aime train-tiny train-format train-gsm8k train-limo refine tiny test check format bench clean
 
 PYTHON3 ?= python3.11
 PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -39,6 +39,12 @@ eval-aime: setup ## AIME 2024 and 2025, 60 problems, 8 samples each (MODEL="1 2"
 train-tiny: setup ## the embedded model made better by its own data, each step held against the base (RUN=chain SEED=0 COUNT=75 DRY=1)
 	@scripts/train_tiny.sh
 
+train-format: setup ## the embedded model learns a new layout of answers, 3 minutes (FORMAT=working_out RUN= SEED=0 DRY=1)
+	@scripts/train_format.sh $(FORMAT)
+
+train-limo: setup ## SFT on LIMO's long solutions, GRPO, AIME after each, merged (MODEL= RUN= LIMO= TRAIN= AIME= DRY=1)
+	@scripts/train_limo.sh "$(MODEL)"
+
 train-gsm8k: setup ## the seed's seven steps: SFT, GRPO and an evaluation after each (MODEL= RUN= TRAIN= TEST= DRY=1)
 	@scripts/train_gsm8k.sh "$(MODEL)"
 
@@ -61,6 +67,8 @@ format: setup ## let ruff and shfmt write their format, and the README its table
 bench: setup ## ratios measured in one run: stages over the raw LLM.generate, the grader over math-verify alone
 	.venv/bin/python exp/bench_generation.py --model_path data/models/tiny
 	.venv/bin/python exp/bench_answers.py
+	.venv/bin/python exp/bench_cleaning.py
+	.venv/bin/python exp/bench_training.py --model_path data/models/tiny
 
 clean: ## remove the environment and caches, never data
 	rm -rf .venv .pytest_cache .ruff_cache && find . -name __pycache__ -type d -prune -exec rm -r {} +

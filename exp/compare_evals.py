@@ -21,6 +21,7 @@ from lib.report import markdown, percent
 
 SAMPLING = ("prompt", "temperature", "top_p", "max_tokens", "n_sampling")
 COUNTED = ("truncated", "no_answer", "wrong")  # samples; shown as shares
+MANNER = {"worked_share": "worked", "accuracy_worked": "accuracy worked", "format_accuracy": "in format"}
 RESULT_KEYS = ("model_type", "model", "dataset", "interval", *SAMPLING, *COUNTED)
 RECORD_KEYS = ("id", "source_dataset", "ground_truth", "n_correct", "n_total")
 COLOURS = {"gain": "#1b7f3b", "loss": "#b3261e", "within noise": "#555555", "base": "#1f4e9c"}
@@ -97,26 +98,30 @@ def differences(a: Evaluation, b: Evaluation) -> str:
     return f"{a.path} and {b.path} differ in {'; '.join(found)}" if found else ""
 
 
-def summarize(e: Evaluation, base: Evaluation, ids: list[str], k: int) -> dict:
-    """One model's scores over `ids` in percent, and its change against the base in points; None for a figure that its file
-    gives only over more problems than these."""
+def change(before: Evaluation, after: Evaluation, ids: list[str]) -> dict:
+    """The paired test's figures, the differences in points."""
+    found = asdict(metrics.compare(before.counts(ids), after.counts(ids)))
+    return found | {key: round(100 * found[key], 4) for key in ("difference", "low", "high")}
+
+
+def summarize(e: Evaluation, base: Evaluation, above: Evaluation | None, ids: list[str], k: int) -> dict:
+    """One model's scores over `ids` in percent, and its change in points against the base and against the model `above` it in
+    the list; None for a figure that its file gives only over more problems than these."""
     counts, whole = e.counts(ids), len(ids) == len(e.records)
     span = [round(100 * edge, 4) for edge in metrics.interval(counts)]
     summary = {"model_type": e.name, "model": e.results["model"], "file": e.path, "n_sampling": e.results["n_sampling"],
                "accuracy": round(100 * metrics.avg_at_n(counts), 4), "interval": span,
                "pass_at_k": round(100 * metrics.pass_at_k(counts, k), 4), "samples": sum(n for _, n in counts)}  # fmt: skip
-    for key in ("maj_at_n", *COUNTED, "worked_share", "accuracy_worked"):
+    for key in ("maj_at_n", *COUNTED, *MANNER):
         summary[key] = e.results.get(key) if whole else None
-    change = None if e is base else asdict(metrics.compare(base.counts(ids), counts))
-    if change:
-        change |= {key: round(100 * change[key], 4) for key in ("difference", "low", "high")}
-    return summary | {"change": change}
+    summary["change"] = None if e is base else change(base, e, ids)
+    return summary | {"step": change(above, e, ids) if above else None}
 
 
 def compare(evaluations: list[Evaluation], base: Evaluation, ids: list[str]) -> dict:
     """What is saved: every model's summary, the best one (of equals the base), and the scores by source."""
     k = min(samples for e in evaluations for _, samples in e.counts(ids))
-    models = [summarize(e, base, ids, k) for e in evaluations]
+    models = [summarize(e, base, above, ids, k) for e, above in zip(evaluations, [None, *evaluations], strict=False)]
     best = max(models, key=lambda m: (m["accuracy"], m["change"] is None))
     (n, *others) = {m["n_sampling"] for m in models}
     source_of, sources = {i: evaluations[0].records[i]["source_dataset"] for i in ids}, {}
@@ -138,9 +143,9 @@ def compare(evaluations: list[Evaluation], base: Evaluation, ids: list[str]) -> 
 
 
 def words(change: dict | None) -> str:
-    """`+6.8 [+2.1, +11.5] gain, p = 0.012`, in points."""
+    """`+6.8 [+2.1, +11.5] gain, p = 0.012`, in points; empty for none."""
     if change is None:
-        return "(base)"
+        return ""
     p = "" if change["p"] is None else ", p < 0.001" if change["p"] < 0.001 else f", p = {change['p']:.3f}"
     return f"{change['difference']:+.1f} [{change['low']:+.1f}, {change['high']:+.1f}] {change['verdict']}{p}"
 
@@ -154,10 +159,13 @@ def tables(comparison: dict) -> list[str]:
         columns[f"pass@{k}"] = [percent(m["pass_at_k"], 100) for m in models]
         columns[name.replace("avg", "maj")] = [percent(m["maj_at_n"], 100) for m in models]
     columns |= {key.replace("_", " "): [percent(m[key], m["samples"]) for m in models] for key in COUNTED}
-    if all(m["worked_share"] is not None for m in models):
-        columns["worked"] = [percent(m["worked_share"], 100) for m in models]
-        columns["accuracy worked"] = [percent(m["accuracy_worked"], 100) for m in models]
-    lines = markdown(columns | {"change, points [95%]": [words(m["change"]) for m in models]})
+    for key, title in MANNER.items():
+        if all(m[key] is not None for m in models):
+            columns[title] = [percent(m[key], 100) for m in models]
+    columns["change, points [95%]"] = [words(m["change"]) or "(base)" for m in models]
+    if len(models) > 2:
+        columns["from the row above"] = [words(m["step"]) for m in models]
+    lines = markdown(columns)
     if len(sources := comparison["sources"]) > 1:
         columns = {f"{name} by source": list(sources), "problems": [f"{s['problems']:,}" for s in sources.values()]}
         scores = {m["model_type"]: [percent(s["accuracy"][m["model_type"]], 100) for s in sources.values()] for m in models}
@@ -225,11 +233,11 @@ def main(results_paths: str, save_path: str, base: str = "", allow_different: bo
     for text in odd:
         cli.say(f"{text}; compared on the {len(ids):,} problems in common")
     comparison = compare(evaluations, chosen, ids) | {"dataset": dataset, "differences": odd}
-    print("\n".join([*tables(comparison), "", conclusion(comparison)]))
     picture = Path(save_path).with_suffix(".png")
     picture.parent.mkdir(parents=True, exist_ok=True)
     rows.write_whole(picture, draw(comparison))
     rows.write_json(save_path, comparison)
+    print("\n".join([*tables(comparison), "", conclusion(comparison)]))
     cli.say(f"wrote {save_path} and {picture}")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from lib import cli, conversations, models, policy, progress, rows, training, vital_signs
 from lib.model_folder import ModelFolder
 
-SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "grad_norm")
+SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "grad_norm", *vital_signs.PACE)
 SIDES = ("chosen", "rejected")
 
 

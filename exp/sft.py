@@ -1,6 +1,7 @@
 """Fine-tune a model on conversations (SFT): a LoRA adapter or all weights, killed and resumed at will.
 
-in    train.json             messages; or instruction, response; or question, answer, solution with --format
+in    train.json             messages, perhaps with image or images; or instruction, response; or prompt, score (a judge's);
+                             or question, answer, solution with --format
 out   models/sft/            the adapter or the model, its tokenizer, settings.json, train_log.jsonl, dropped.jsonl
       python exp/sft.py --config configs/sft/tiny.yaml --model_path data/models/tiny --data_path data/sft/train.json \\
           --save_path data/models/sft
@@ -12,14 +13,14 @@ full takes the first 1,024 examples, rl_prep 256, as preparation for reinforceme
 import time
 from pathlib import Path
 
-from lib import cli, conversations, formats, models, policy, progress, rows, training, vital_signs
+from lib import cli, conversations, formats, models, policy, progress, rows, training, vision, vital_signs
 from lib.model_folder import ModelFolder
 
 STAGES = {"full": 1024, "rl_prep": 256}
 
 
 def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats.Format | None, max_length: int):
-    """(examples with input_ids and labels, dropped rows with `why`)."""
+    """(examples with input_ids and labels, the longest last; dropped rows with `why`)."""
     reader, examples, dropped = conversations.Reader(model, layout), [], []
     for place, row in placed:
         ids, labels = reader.encode(place, row)
@@ -27,7 +28,7 @@ def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats
             dropped.append({"why": f"too long: {len(ids)} tokens", **row})
         else:
             examples.append({"input_ids": ids, "labels": labels})
-    return examples, dropped
+    return sorted(examples, key=lambda e: len(e["input_ids"])), dropped
 
 
 def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedule: training.Schedule) -> None:
@@ -39,13 +40,14 @@ def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedu
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
-        config = SFTConfig(output_dir=str(folder.part), max_length=None, dataset_kwargs={"skip_prepare_dataset": True},
+        config = SFTConfig(output_dir=str(folder.part), max_length=None, dataset_kwargs={"skip_prepare_dataset": not how.vision},
                            **schedule.arguments(batch_size, gradient_accumulation))  # fmt: skip
-        return trained, SFTTrainer(model=trained.model, processing_class=trained.tokenizer, args=config, callbacks=[signs],
-                                   train_dataset=Dataset.from_list(examples))  # fmt: skip
+        data = vision.dataset(examples) if how.vision else Dataset.from_list(examples)
+        return trained, SFTTrainer(model=trained.model, processing_class=trained.tokenizer, train_dataset=data, args=config,
+                                   callbacks=[signs])  # fmt: skip
 
     def largest(trainer: object, batch_size: int) -> dict:
-        return trainer.data_collator(sorted(examples, key=lambda e: len(e["input_ids"]))[-batch_size:])
+        return trainer.data_collator([trainer.train_dataset[k] for k in range(len(examples))[-batch_size:]])
 
     trained, _ = training.run(folder, schedule, start, largest)
     folder.finish(lambda whole: policy.save(trained, whole), keep=(vital_signs.LOG, "dropped.jsonl"))
@@ -75,8 +77,10 @@ def main(
     if stage not in STAGES:
         raise cli.UserError(f"no stage {stage!r}; {cli.near(stage, STAGES)}")
     model, layout = models.find(model_path), formats.find(format) if format else None
-    how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=max_length, load_in_4bit=load_in_4bit, seed=seed)
     count = STAGES[stage] if num_examples is None else num_examples
+    placed = rows.read_placed(data_path)[:count]
+    how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=max_length, load_in_4bit=load_in_4bit, seed=seed,
+                         vision=vision.has_images(placed[0][1]))  # fmt: skip
     schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
     settings = {"data": rows.sha256(data_path), "num_examples": count, "format": format, **how.settings, **schedule.settings}
     folder, began = ModelFolder(save_path, "sft", settings, overwrite), time.monotonic()
@@ -85,8 +89,11 @@ def main(
         return
     manner = f"a LoRA adapter of rank {lora_rank}" if lora_rank else "all weights"
     cli.say(f"{manner} of {model.name} on up to {count:,} conversations of {data_path} -> {save_path}")
-    policy.begin(backend)
-    examples, dropped = encoded(rows.read_placed(data_path)[:count], model, layout, max_length)
+    policy.begin(backend, how.vision)
+    if how.vision:
+        examples, dropped = vision.read(placed, model, Path(data_path).parent, max_length)
+    else:
+        examples, dropped = encoded(placed, model, layout, max_length)
     if not examples:
         raise cli.UserError(f"{data_path}: every conversation is longer than --max_length {max_length} tokens")
     folder.open()

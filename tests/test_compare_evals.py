@@ -72,6 +72,14 @@ VERDICTS = [
 ]
 
 
+def test_of_a_chain_each_step_is_held_against_the_one_before_as_well(compare):
+    better = sampled(0.2, seed=3)
+    result, saved = compare(*(evaluation(name, right) for name, right in (("base", BASE), ("sft", better), ("grpo", better))))
+    assert [m["change"] and m["change"]["verdict"] for m in saved["models"]] == [None, "gain", "gain"]
+    assert [m["step"] and m["step"]["verdict"] for m in saved["models"]] == [None, "gain", "within noise"]
+    assert "from the row above" in result.stdout and "+0.0 [+0.0, +0.0] within noise" in result.stdout
+
+
 @pytest.mark.parametrize("base, tuned, samples, verdict, test", [v[:-1] for v in VERDICTS], ids=[v[-1] for v in VERDICTS])
 def test_a_change_is_called_gain_loss_or_within_noise(compare, base, tuned, samples, verdict, test):
     result, saved = compare(evaluation("base", base, samples), evaluation("tuned", tuned, samples))

@@ -1,6 +1,7 @@
 """Training on the real model: adapters and all weights, by unsloth and by plain TRL, killed, resumed, exported and served."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, TINY, stage
-from lib import chat, cli, conversations, formats, model_folder, models, policy, vital_signs
+from lib import chat, cli, conversations, formats, model_folder, models, policy, training, vital_signs
 
 FLAGS = ["--model_path", TINY, "--learning_rate", "1e-3", "--lora_rank", 8, "--lora_alpha", 16, "--batch_size", 4,
          "--gradient_accumulation", 1, "--max_length", 512]  # fmt: skip
@@ -38,11 +39,15 @@ def losses(folder: Path) -> list[tuple[int, float]]:
     return [(step["step"], step["loss"]) for step in vital_signs.read(folder)]
 
 
+KILLS = int(os.environ.get("KILLS", 2))  # a restart takes 8 s: KILLS=20 is for an evening
+
+
 def test_killed_while_training_and_while_saving_it_ends_with_the_losses_of_a_quiet_run(worked, quiet, tmp_path):
     command = [sys.executable, ROOT / "exp/sft.py", *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", tmp_path / "adapter",
                "--save_steps", 4]  # fmt: skip
     command, rng, kills = list(map(str, command)), random.Random(0), 0
-    for goal in (5, 16, 26):  # 16: in the middle of a checkpoint, as often as not
+    for number in range(KILLS):
+        goal = 5 + 24 * number // KILLS  # the even ones, by KILLS=2 the 5th and 17th step's, fall in or beside a checkpoint
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         part = tmp_path / "adapter.part"
         while process.poll() is None and max([s for s, _ in losses(part)] or [0]) < goal:
@@ -52,7 +57,7 @@ def test_killed_while_training_and_while_saving_it_ends_with_the_losses_of_a_qui
             process.send_signal(signal.SIGKILL)
             kills += 1
         process.wait()
-    assert kills >= 2
+    assert kills == KILLS
     last = subprocess.run(command, capture_output=True, text=True)
     assert last.returncode == 0 and "goes on from checkpoint-" in last.stderr, last.stderr
     assert losses(tmp_path / "adapter") == losses(quiet)
@@ -60,6 +65,47 @@ def test_killed_while_training_and_while_saving_it_ends_with_the_losses_of_a_qui
     assert again.returncode == 0 and "nothing to do" in again.stderr
     other = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True)
     assert other.returncode == 2 and "seed 0, now 1" in other.stderr
+
+
+HALVED = """
+import resource, sys
+sys.path.insert(0, "exp")
+from lib import policy
+load = policy.load
+def limited(how):  # 110 MiB beside the model: 8 sequences fit, 16 do not
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    trained = load(how)
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 110 * 2**20, resource.RLIM_INFINITY))
+    return trained
+policy.load = limited
+import sft
+from lib import cli
+cli.run(sft.main)
+"""
+
+
+def test_where_memory_ends_the_batch_is_halved_and_the_steps_are_the_same(worked, tmp_path):
+    flags = ["--model_path", TINY, "--data_path", worked, "--format", "boxed", "--num_examples", 64, "--max_length", 512,
+             "--learning_rate", "1e-3", "--lora_rank", 8, "--gradient_accumulation", 1, "--batch_size", 16, "--backend", "hf"]  # fmt: skip
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # each thread reserves memory of its own
+    command = [sys.executable, "-c", HALVED, *map(str, flags), "--save_path", str(tmp_path / "small")]
+    small = subprocess.run(command, cwd=ROOT, env=one_thread, capture_output=True, text=True)
+    assert small.returncode == 0 and "now --batch_size 8 --gradient_accumulation 2" in small.stderr, small.stderr
+    assert stage("sft", *flags, "--save_path", tmp_path / "large").returncode == 0
+    for (_, a), (_, b) in zip(losses(tmp_path / "small"), losses(tmp_path / "large"), strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_a_batch_that_cannot_be_halved_is_a_sentence(tmp_path):
+    def fake_start(batch_size: int, gradient_accumulation: int):
+        tried.append((batch_size, gradient_accumulation))
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    tried, schedule = [], training.Schedule(1e-4, 1, 12, 2, 50, "none", 0)
+    with pytest.raises(cli.UserError, match="--batch_size 3, which cannot be halved"):
+        training.run(model_folder.ModelFolder(str(tmp_path / "m"), "sft", {}), schedule, fake_start, dict)
+    assert tried == [(12, 2), (6, 4), (3, 8)]
 
 
 def test_a_half_written_checkpoint_is_removed_and_never_resumed_from(tmp_path):

@@ -25,6 +25,7 @@ class Loading:
     lora_targets: tuple[str, ...] = ALL_LINEAR
     max_length: int = 2048
     load_in_4bit: bool = False
+    vision: bool = False  # a model that reads images, with its processor in the tokenizer's place
     fast_inference: bool = False  # unsloth loads the model into vLLM as well, which samples from the weights that are trained
     gpu_share: float = 0.8  # of the memory, with fast_inference: the seed's
     seed: int = 0
@@ -41,7 +42,7 @@ class Loading:
     def settings(self) -> dict:
         """What of it changes the weights."""
         facts = {k: getattr(self, k) for k in ("lora_rank", "lora_alpha", "max_length", "load_in_4bit")}
-        return {"model": models.identity(self.model), "backend": chosen(self.backend), **facts}
+        return {"model": models.identity(self.model), "backend": chosen(self.backend, self.vision), **facts}
 
 
 @dataclass
@@ -52,14 +53,18 @@ class Policy:
     is_lora: bool
 
 
-def chosen(backend: str) -> str:
+def chosen(backend: str, vision: bool = False) -> str:
     """`unsloth` wherever it is installed (on a GPU, and on a CPU for text), else `hf`."""
     import importlib.util
+    import shutil
 
-    return backend if backend != "auto" else "unsloth" if importlib.util.find_spec("unsloth") else "hf"
+    if backend != "auto":
+        return backend
+    runs = importlib.util.find_spec("unsloth") and (not vision or shutil.which("nvidia-smi"))
+    return "unsloth" if runs else "hf"
 
 
-def begin(backend: str = "hf") -> str:
+def begin(backend: str = "hf", vision: bool = False) -> str:
     """Import what the backend needs, in its order and without its dozens of lines, before anything else imports transformers.
 
     Returns the backend that was chosen.
@@ -71,7 +76,7 @@ def begin(backend: str = "hf") -> str:
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    if (backend := chosen(backend)) == "unsloth":
+    if (backend := chosen(backend, vision)) == "unsloth":
         with contextlib.redirect_stdout(sys.stderr):  # it greets on stdout, where only data goes
             import unsloth  # noqa: F401  before trl and transformers, which it mends
     from transformers.utils import logging as transformers_logging
@@ -83,24 +88,26 @@ def begin(backend: str = "hf") -> str:
 def load(how: Loading) -> Policy:
     """The policy, with an adapter added where `lora_rank` says so. UserError: the model or the targets do not fit."""
     with contextlib.redirect_stdout(sys.stderr):
-        return _by_unsloth(how) if begin(how.backend) == "unsloth" else _by_hf(how)
+        return _by_unsloth(how) if begin(how.backend, how.vision) == "unsloth" else _by_hf(how)
 
 
 def _by_unsloth(how: Loading) -> Policy:
     import torch
-    from unsloth import FastLanguageModel
+    from unsloth import FastLanguageModel, FastVisionModel
+
+    loader = FastVisionModel if how.vision else FastLanguageModel
 
     fast = (
         {"fast_inference": True, "max_lora_rank": how.lora_rank, "gpu_memory_utilization": how.gpu_share}
         if how.fast_inference
         else {}
     )
-    model, tokenizer = FastLanguageModel.from_pretrained(
+    model, tokenizer = loader.from_pretrained(
         how.model.adapter or how.model.path, max_seq_length=how.max_length, dtype=_dtype(how.model),
         load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank, **fast)  # fmt: skip
     if how.lora_rank and not how.model.adapter:
         _check_targets(model, how.lora_targets)
-        model = FastLanguageModel.get_peft_model(
+        model = loader.get_peft_model(
             model, r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0, bias="none", target_modules=list(how.lora_targets),
             use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
             random_state=how.seed)  # fmt: skip
@@ -108,14 +115,15 @@ def _by_unsloth(how: Loading) -> Policy:
 
 
 def _by_hf(how: Loading) -> Policy:
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, set_seed
 
     from lib import chat, trl_on_cpu
 
     trl_on_cpu.stand_in()
     set_seed(how.seed)
     extra = {"quantization_config": BitsAndBytesConfig(load_in_4bit=True)} if how.load_in_4bit else {}
-    model = AutoModelForCausalLM.from_pretrained(how.model.path, dtype=_dtype(how.model) or "auto", **extra)
+    loader = AutoModelForImageTextToText if how.vision else AutoModelForCausalLM
+    model = loader.from_pretrained(how.model.path, dtype=_dtype(how.model) or "auto", **extra)
     if how.model.adapter:
         from peft import PeftModel
 
@@ -126,7 +134,8 @@ def _by_hf(how: Loading) -> Policy:
         _check_targets(model, how.lora_targets)
         model = get_peft_model(model, LoraConfig(r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0.0, bias="none",
                                                  target_modules=list(how.lora_targets), task_type="CAUSAL_LM"))  # fmt: skip
-    return Policy(model, chat.load_tokenizer(how.model.path), "hf", bool(how.lora_rank))
+    words = AutoProcessor.from_pretrained(how.model.path) if how.vision else chat.load_tokenizer(how.model.path)
+    return Policy(model, words, "hf", bool(how.lora_rank))
 
 
 def _dtype(model: models.Model) -> object:

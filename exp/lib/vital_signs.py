@@ -1,6 +1,7 @@
 """What a training shows while it runs, and leaves behind: a line a while on stderr, every step's figures in a JSONL log."""
 
 import json
+import resource
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from lib import cli, progress
 
 LOG = "train_log.jsonl"
 EVERY_S = 30  # seconds between two lines
+PACE = ("tokens_s", "memory_gib")
 # What TRL's GRPOTrainer logs: tokens, share of samples cut off, share of groups in which all were paid alike, nats, a norm.
 LENGTH, ALIKE = "completions/mean_length", "frac_reward_zero_std"
-GRPO = (LENGTH, "completions/clipped_ratio", ALIKE, "kl", "clip_ratio/region_mean", "entropy", "grad_norm")
+GRPO = (LENGTH, "completions/clipped_ratio", ALIKE, "kl", "clip_ratio/region_mean", "entropy", "grad_norm", *PACE)
 WINDOW = 10  # logged steps that must agree before a run is stopped
 
 
@@ -42,7 +44,7 @@ class Bounds:
         return ""
 
 
-def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm"), bounds: Bounds | None = None) -> object:
+def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm", *PACE), bounds: Bounds | None = None) -> object:
     """A TrainerCallback that appends each logged step to `folder`/train_log.jsonl and says how far the training is.
 
     After a kill the log goes on behind the checkpoint's step: what was logged after it is run, and logged, again. A collapse
@@ -55,7 +57,7 @@ def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm"), bound
 
         def on_train_begin(self, args, state, control, **kwargs):
             self.path, self.first, self.started = folder / LOG, state.global_step, time.monotonic()
-            self.told, self.recent = self.started, deque(maxlen=WINDOW)
+            self.told, self.recent, self.tokens = self.started, deque(maxlen=WINDOW), None
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= state.global_step]
             self.path.write_text("".join(kept), encoding="utf-8")
 
@@ -63,6 +65,7 @@ def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm"), bound
             figures = {k: _number(v) for k, v in (logs or {}).items() if k != "epoch" and not k.startswith(("train_", "total_"))}
             if not figures:  # the summary at the end
                 return
+            figures |= self._pace(figures.get("num_tokens"))
             with open(self.path, "a", encoding="utf-8") as f:
                 f.write(json.dumps({"step": state.global_step, **figures}) + "\n")
             self.recent.append(figures)
@@ -79,7 +82,26 @@ def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm"), bound
                 figures = "  ".join(f"{k} {figures[k]:.3f}" for k in shown if k in figures)
                 cli.say(f"step {state.global_step:,}/{state.max_steps:,}  {figures}  {rate:.2f} steps/s  eta {left}")
 
+        def _pace(self, tokens: float | None) -> dict:
+            """Seconds since this process began to train, tokens/s since the step before, and the most memory so far in GiB."""
+            seconds = time.monotonic() - self.started
+            pace = {"seconds": round(seconds, 3), "memory_gib": round(most_memory() / 2**30, 3)}
+            if tokens is not None:
+                if self.tokens:
+                    pace["tokens_s"] = round((tokens - self.tokens[0]) / (seconds - self.tokens[1]), 1)
+                self.tokens = tokens, seconds
+            return pace
+
     return VitalSigns()
+
+
+def most_memory() -> int:
+    """The most bytes that this process has held so far: of the GPU's memory where there is one, else of the machine's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def is_idle(model: object) -> bool:
