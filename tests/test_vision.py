@@ -24,6 +24,7 @@ def llava(tmp_path_factory) -> Path:
         LlavaProcessor,
         Qwen2Config,
         Qwen2Tokenizer,
+        set_seed,
     )
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
