@@ -11,7 +11,7 @@ nobody answers, or two answers tie, is dropped: there is nothing to verify by. W
 its true answer says how often the pseudo-gold is right.
 """
 
-from lib import answers, cli, generate, metrics, problems, rows
+from lib import answers, cli, generate, metrics, rows, votes
 from lib.output import Output
 from lib.report import markdown, percent
 
@@ -36,17 +36,11 @@ def marked(row: dict) -> tuple[dict, str | None]:
 
 def precision(kept: list[dict]) -> list[str]:
     """How often the pseudo-gold is the true answer, by agreement, over the problems that the generator can read."""
-    by_level: dict[str, list[bool]] = {}
-    for row in kept:
-        problem = problems.parse(row["instruction"])
-        if problem:
-            votes, of = row["marks"].count("right"), len(row["marks"])
-            by_level.setdefault(f"{votes} of {of}", []).append(answers.is_equal(row["answer"], str(problem.answer)))
-    levels = sorted(by_level, key=lambda level: -int(level.split()[0]))
+    levels = votes.precision(kept)
     if not levels:
         return []
-    return markdown({"votes": levels, "problems": [f"{len(by_level[x]):,}" for x in levels],
-                     "pseudo-gold right": [percent(sum(by_level[x]), len(by_level[x])) for x in levels]})  # fmt: skip
+    return markdown({"votes": [f"{right} of {of}" for right, of in levels], "problems": [f"{n:,}" for _, n in levels.values()],
+                     "pseudo-gold right": [percent(right, n) for right, n in levels.values()]})  # fmt: skip
 
 
 def main(ins_data_path: str, save_path: str, overwrite: bool = False):
