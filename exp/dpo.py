@@ -50,6 +50,7 @@ def main(
     gradient_accumulation: int = 4,
     lora_rank: int = 64,
     lora_alpha: int = 128,
+    lora_targets: str = policy.ALL_LINEAR,
     max_length: int = 2048,
     load_in_4bit: bool = False,
     backend: str = "auto",
@@ -61,7 +62,8 @@ def main(
     if beta <= 0:
         raise cli.UserError(f"--beta {beta}: over 0, as 0 would leave nothing of the model it started from")
     model = models.find(model_path, adapter_path)
-    how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=max_length, load_in_4bit=load_in_4bit, seed=seed)
+    how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=max_length, load_in_4bit=load_in_4bit,
+                         seed=seed)  # fmt: skip
     schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
     settings = {"data": rows.sha256(data_path), "num_examples": num_examples, "beta": beta, **how.settings, **schedule.settings}
     folder, began = ModelFolder(save_path, "dpo", settings, overwrite), time.monotonic()

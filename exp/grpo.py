@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from lib import cli, formats, models, policy, progress, reward_lint, rows, training, vital_signs
+from lib import cli, conversations, formats, models, policy, progress, reward_lint, rows, training, vital_signs
 from lib import rewards as known_rewards
 from lib.model_folder import ModelFolder
 
@@ -29,12 +29,12 @@ def prompts(placed: list, tokenizer: object, layout: formats.Format, typed: str 
     from lib import chat
 
     kept = []
-    for _, row in placed:
+    for place, row in placed:
         said = row.get("system_prompt", layout.system_prompt) if typed is None else typed
         asked = [{"role": "system", "content": said}] if said else []
         asked.append({"role": "user", "content": row["question"]})
         if len(chat.encode(tokenizer, chat.render(tokenizer, asked))) <= room:
-            kept.append({"prompt": asked, "answer": str(row["answer"])})
+            kept.append({"prompt": asked, "answer": conversations.final_answer(place, row)})
     return kept, len(placed) - len(kept)
 
 
@@ -103,6 +103,7 @@ def main(
     beta: float = 0.0,
     lora_rank: int = 64,
     lora_alpha: int = 128,
+    lora_targets: str = policy.ALL_LINEAR,
     load_in_4bit: bool = False,
     backend: str = "auto",
     min_length: int = 4,
@@ -131,7 +132,8 @@ def main(
                             f"of --num_generations {num_generations}")  # fmt: skip
     model = models.find(model_path, adapter_path)
     length = max_prompt_length + max_completion_length
-    how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=length, load_in_4bit=load_in_4bit, seed=seed)
+    how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=length, load_in_4bit=load_in_4bit,
+                         seed=seed)  # fmt: skip
     schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
     settings = {"data": rows.sha256(data_path), "num_examples": num_examples, "format": format, "rewards": rewards,
                 "system_prompt": system_prompt, "max_steps": max_steps, "beta": beta, "num_generations": num_generations,

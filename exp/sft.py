@@ -66,6 +66,7 @@ def main(
     gradient_accumulation: int = 4,
     lora_rank: int = 64,
     lora_alpha: int = 128,
+    lora_targets: str = policy.ALL_LINEAR,
     max_length: int = 2048,
     load_in_4bit: bool = False,
     backend: str = "auto",
@@ -79,8 +80,8 @@ def main(
     model, layout = models.find(model_path), formats.find(format) if format else None
     count = STAGES[stage] if num_examples is None else num_examples
     placed = rows.read_placed(data_path)[:count]
-    how = policy.Loading(model, backend, lora_rank, lora_alpha, max_length=max_length, load_in_4bit=load_in_4bit, seed=seed,
-                         vision=vision.has_images(placed[0][1]))  # fmt: skip
+    how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=max_length, load_in_4bit=load_in_4bit,
+                         seed=seed, vision=vision.has_images(placed[0][1]))  # fmt: skip
     schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
     settings = {"data": rows.sha256(data_path), "num_examples": count, "format": format, **how.settings, **schedule.settings}
     folder, began = ModelFolder(save_path, "sft", settings, overwrite), time.monotonic()

@@ -1,9 +1,10 @@
 """Training conversations: what a row of any of our files says as messages, and as token ids with the answers marked."""
 
-from lib import chat, models
+from lib import chat, latex, models
 from lib.cli import UserError
 from lib.formats import Format
 
+LONGEST = 200  # characters of a final answer: what is longer is prose
 IGNORED = -100  # a label that has no part in the loss, by PyTorch's convention
 
 
@@ -42,10 +43,19 @@ def messages_of(place: str, row: dict, layout: Format | None) -> list[dict]:
     if "instruction" in row and "response" in row:
         return [{"role": "user", "content": row["instruction"]}, {"role": "assistant", "content": row["response"]}]
     if "question" in row and "answer" in row and layout:
-        return laid_out(layout, row["question"], row.get("solution") or "", row["answer"])
+        return laid_out(layout, row["question"], row.get("solution") or "", final_answer(place, row))
     if "prompt" in row and "score" in row:  # a judge's: what is asked, and the score that people gave
         return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": str(row["score"])}]
     raise UserError(f"{place}: no messages, no instruction and response, no question and answer (has: {', '.join(row)})")
+
+
+def final_answer(place: str, row: dict) -> str:
+    """The row's gold answer; UserError where it is no final answer: empty, or GSM8K's whole solution with its ####."""
+    answer = str(row["answer"]).strip()
+    if not latex.canonical(answer) or "\n" in answer or "####" in answer or len(answer) > LONGEST:
+        shown = answer if len(answer) < 60 else f"{answer[:57]}…"
+        raise UserError(f"{place}: the answer {shown!r} is no final answer such as 72 (exp/prep_gsm8k.py makes such rows)")
+    return answer
 
 
 def laid_out(layout: Format, question: str, solution: str, answer: str) -> list[dict]:

@@ -11,7 +11,7 @@ from lib import models
 from lib.cli import UserError, near
 
 BACKENDS = ("auto", "unsloth", "hf")
-ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+ALL_LINEAR = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Loading:
     backend: str = "auto"
     lora_rank: int = 0
     lora_alpha: int = 128
-    lora_targets: tuple[str, ...] = ALL_LINEAR
+    lora_targets: str = ALL_LINEAR  # names of modules, by commas
     max_length: int = 2048
     load_in_4bit: bool = False
     vision: bool = False  # a model that reads images, with its processor in the tokenizer's place
@@ -39,9 +39,13 @@ class Loading:
             raise UserError("--load_in_4bit trains an adapter beside frozen weights; give --lora_rank, such as 64")
 
     @property
+    def targets(self) -> list[str]:
+        return [name.strip() for name in self.lora_targets.split(",") if name.strip()]
+
+    @property
     def settings(self) -> dict:
         """What of it changes the weights."""
-        facts = {k: getattr(self, k) for k in ("lora_rank", "lora_alpha", "max_length", "load_in_4bit")}
+        facts = {k: getattr(self, k) for k in ("lora_rank", "lora_alpha", "lora_targets", "max_length", "load_in_4bit")}
         return {"model": models.identity(self.model), "backend": chosen(self.backend, self.vision), **facts}
 
 
@@ -106,9 +110,9 @@ def _by_unsloth(how: Loading) -> Policy:
         how.model.adapter or how.model.path, max_seq_length=how.max_length, dtype=_dtype(how.model),
         load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank, **fast)  # fmt: skip
     if how.lora_rank and not how.model.adapter:
-        _check_targets(model, how.lora_targets)
+        _check_targets(model, how.targets)
         model = loader.get_peft_model(
-            model, r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0, bias="none", target_modules=list(how.lora_targets),
+            model, r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0, bias="none", target_modules=how.targets,
             use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
             random_state=how.seed)  # fmt: skip
     return Policy(model, tokenizer, "unsloth", bool(how.lora_rank))
@@ -131,9 +135,9 @@ def _by_hf(how: Loading) -> Policy:
     elif how.lora_rank:
         from peft import LoraConfig, get_peft_model
 
-        _check_targets(model, how.lora_targets)
+        _check_targets(model, how.targets)
         model = get_peft_model(model, LoraConfig(r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0.0, bias="none",
-                                                 target_modules=list(how.lora_targets), task_type="CAUSAL_LM"))  # fmt: skip
+                                                 target_modules=how.targets, task_type="CAUSAL_LM"))  # fmt: skip
     words = AutoProcessor.from_pretrained(how.model.path) if how.vision else chat.load_tokenizer(how.model.path)
     return Policy(model, words, "hf", bool(how.lora_rank))
 
@@ -148,7 +152,7 @@ def _dtype(model: models.Model) -> object:
     return None if model.dtype == "auto" else getattr(torch, model.dtype)
 
 
-def _check_targets(model: object, targets: tuple[str, ...]) -> None:
+def _check_targets(model: object, targets: list[str]) -> None:
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
     if missing := [t for t in targets if t not in names]:
         raise UserError(f"LoRA target {missing[0]!r} matches no module; {near(missing[0], sorted(n for n in names if n))}")
