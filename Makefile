@@ -27,6 +27,9 @@ setup: .venv/.lock ## the environment, from the lock of this platform (PLATFORM=
 all-domains: setup ## the main job: six domains of problems, answers and ranked answers (MODEL=0 SCALE= RUN= DRY=1)
 	@./run_math_generation.sh "$(MODEL)" 2
 
+refine: setup ## a finished run cleaned, decontaminated, verified, paired, exported, reported (RUN=folder MODEL=0 BENCHMARKS=a,b FORMAT=)
+	@scripts/refine_dataset.sh "$(if $(RUN),$(if $(wildcard $(RUN)),$(RUN),data/$(RUN)))" "$(MODEL)"
+
 eval-tiny: setup ## 600 fresh problems, half a minute with the embedded model (MODEL="0 0+my/adapter" RUN= EVAL_FLAGS= DRY=1)
 	@scripts/evaluate.sh tiny $(MODEL)
 

@@ -34,7 +34,7 @@ def plain(model_path: str, questions: list[dict], steps: int, folder: str) -> No
     policy.begin("hf")
     trl_on_cpu.stand_in()
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
     layout = formats.find("boxed")
@@ -52,6 +52,7 @@ def plain(model_path: str, questions: list[dict], steps: int, folder: str) -> No
     trainer = GRPOTrainer(model=AutoModelForCausalLM.from_pretrained(model_path, dtype="float32"), reward_funcs=pay, args=config,
                           processing_class=AutoTokenizer.from_pretrained(model_path), train_dataset=Dataset.from_list(asked),
                           callbacks=[vital_signs.callback(Path(folder), shown=())])  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
     trainer.train()
 
 

@@ -1,6 +1,6 @@
 """Fine-tune a model on conversations (SFT): a LoRA adapter or all weights, killed and resumed at will.
 
-in    train.json             messages, perhaps with image or images; or instruction, response; or prompt, score (a judge's);
+in    train.json, …          messages, perhaps with image or images; or instruction, response; or prompt, score (a judge's);
                              or question, answer, solution with --format
 out   models/sft/            the adapter or the model, its tokenizer, settings.json, train_log.jsonl, dropped.jsonl
       python exp/sft.py --config configs/sft/tiny.yaml --model_path data/models/tiny --data_path data/sft/train.json \\
@@ -79,11 +79,15 @@ def main(
         raise cli.UserError(f"no stage {stage!r}; {cli.near(stage, STAGES)}")
     model, layout = models.find(model_path), formats.find(format) if format else None
     count = STAGES[stage] if num_examples is None else num_examples
-    placed = rows.read_placed(data_path)[:count]
+    paths = [p.strip() for p in data_path.split(",") if p.strip()]
+    placed = [row for path in paths for row in rows.read_placed(path)][:count]
+    if not placed:
+        raise cli.UserError(f"--data_path {data_path!r} with {count} examples: nothing to learn from")
     how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=max_length, load_in_4bit=load_in_4bit,
                          seed=seed, vision=vision.has_images(placed[0][1]))  # fmt: skip
     schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
-    settings = {"data": rows.sha256(data_path), "num_examples": count, "format": format, **how.settings, **schedule.settings}
+    settings = {"data": [rows.sha256(path) for path in paths], "num_examples": count, "format": format,
+                **how.settings, **schedule.settings}  # fmt: skip
     folder, began = ModelFolder(save_path, "sft", settings, overwrite), time.monotonic()
     if folder.finished:
         cli.say(f"{save_path} is finished; nothing to do")
@@ -92,7 +96,7 @@ def main(
     cli.say(f"{manner} of {model.name} on up to {count:,} conversations of {data_path} -> {save_path}")
     policy.begin(backend, how.vision)
     if how.vision:
-        examples, dropped = vision.read(placed, model, Path(data_path).parent, max_length)
+        examples, dropped = vision.read(placed, model, max_length)
     else:
         examples, dropped = encoded(placed, model, layout, max_length)
     if not examples:

@@ -8,6 +8,7 @@
 # SCALE=0.01 of the seed's 44,000 problems (default: 0.01 for the embedded model, 1 for others)   COUNT=n problems in each domain
 # Hours with DeepSeek-R1-Distill-Qwen-32B on one A100 80 GB: exp/preflight.py prints them with the arithmetic before it starts.
 # REWARD_MODEL=…   SEED=0   JOBS=6 domains at a time   DRY=1   TRUST_REMOTE_CODE=1   POLICY_URL=…   REWARD_URL=…
+# Then scripts/refine_dataset.sh makes it worth training on (BENCHMARKS=…, FORMAT=…); REFINE=0 leaves that out.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
@@ -37,4 +38,6 @@ each() {
 each generate "$model" "${POLICY_URL:-}" policy_server ins_res ins_7res
 POOLING=1 each rank "$reward_model" "${REWARD_URL:-}" reward_server ins_7res_armorm
 step describe_dataset --run_path "$out" --model_path "$model"
+[[ ${REFINE:-1} == 0 ]] || "$here/refine_dataset.sh" "$out" "$model" ||
+  echo "The dataset is whole, but was not refined: see above. RUN=$RUN make refine tries again." >&2
 [[ ${DRY:-} ]] || echo "All domains in $((SECONDS / 60)) min $((SECONDS % 60)) s."

@@ -35,7 +35,7 @@ resumable() {
 }
 how_to_resume() {
   local settings='' v
-  for v in SCALE COUNT REWARD_MODEL SEED JOBS TRUST_REMOTE_CODE POLICY_URL REWARD_URL PORT SOURCE TRAIN TEST LIMO AIME SFT_CONFIG GRPO_CONFIG EVAL_FLAGS; do
+  for v in SCALE COUNT REWARD_MODEL SEED JOBS TRUST_REMOTE_CODE POLICY_URL REWARD_URL PORT SOURCE REFINE BENCHMARKS FORMAT TRAIN TEST LIMO AIME SFT_CONFIG GRPO_CONFIG EVAL_FLAGS; do
     [[ ! ${!v:-} ]] || settings+=" $v=${!v@Q}"
   done
   printf 'not finished; to go on where it stopped:\n  RUN=%q%s' "$RUN" "$settings"

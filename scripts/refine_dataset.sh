@@ -13,7 +13,8 @@ refined=$out/refined
 export RUN=${RUN:-$(basename "$out")}
 resumable "$0" "$out" "$model"
 mapfile -t ranked < <(find "$out" -mindepth 2 -maxdepth 2 -name '*_ins_7res_armorm.json' 2>/dev/null | sort)
-[[ ${#ranked[@]} -gt 0 || ${DRY:-} ]] || die "$out: no ranked responses in it (*/*_ins_7res_armorm.json); make all-domains makes them"
+[[ ${#ranked[@]} -gt 0 || ! ${DRY:-} ]] || ranked=("$out/DOMAIN/DOMAIN_ins_7res_armorm.json") # of a run that is yet to be
+[[ ${#ranked[@]} -gt 0 ]] || die "$out: no ranked responses in it (*/*_ins_7res_armorm.json); make all-domains makes them"
 
 step clean_ins --ins_data_path "$(IFS=, && echo "${ranked[*]}")" ${BENCHMARKS:+--benchmarks "$BENCHMARKS"} --save_path "$refined/clean.json"
 step verify_res --ins_data_path "$refined/clean.json" --save_path "$refined/verified.json"

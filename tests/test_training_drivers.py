@@ -10,29 +10,19 @@ import pytest
 
 from conftest import ROOT
 
+REFINE = "clean_ins verify_res prep_sft prep_pairs export_dataset report"
 CHAINS = {
-    "train_tiny": ([], ["verify_res"] * 6 + ["prep_sft", "sft", "grpo", "export_model"] + ["eval_tiny"] * 4 + ["compare_evals"]),
-    "train_gsm8k": (
-        ["0"],
-        [
-            "prep_gsm8k",
-            "prep_gsm8k",
-            "eval_gsm8k",
-            "sft",
-            "eval_gsm8k",
-            "sft",
-            "eval_gsm8k",
-            "grpo",
-            "eval_gsm8k",
-            "compare_evals",
-        ],
-    ),
+    "refine_dataset": (["data/none", "0"], REFINE),
+    "train_tiny": ([], f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals"),
+    "train_format": (["reasoning"], "prep_tiny sft eval_tiny eval_tiny compare_evals"),
+    "train_gsm8k": (["0"], "prep_gsm8k prep_gsm8k eval_gsm8k sft eval_gsm8k sft eval_gsm8k grpo eval_gsm8k compare_evals"),
+    "train_limo": (["0"], "prep_limo prep_gsm8k prep_aime eval_aime sft eval_aime grpo eval_aime export_model compare_evals"),
 }
 
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_the_chain_is_in_order_and_every_command_parses(name):
-    arguments, expected = CHAINS[name]
+    arguments, expected = CHAINS[name][0], CHAINS[name][1].split()
     env = {**os.environ, "DRY": "1", "PYTHON": sys.executable}
     run = subprocess.run(
         [ROOT / f"scripts/{name}.sh", *arguments], env=env, text=True, capture_output=True, stdin=subprocess.DEVNULL

@@ -12,11 +12,11 @@ def has_images(row: dict) -> bool:
     return any(key in row for key in KEYS)
 
 
-def read(placed: list[tuple[str, dict]], model: models.Model, folder: Path, max_length: int) -> tuple[list[dict], list[dict]]:
+def read(placed: list[tuple[str, dict]], model: models.Model, max_length: int) -> tuple[list[dict], list[dict]]:
     """(prompt, completion and images of each row, the longest last; rows dropped as longer than `max_length` tokens, with `why`).
 
-    A row is `messages` (texts, the assistant's last) and `image` or `images`, paths as seen from `folder`; they stand before the
-    first turn's text. Nothing is cut: a cut between the tokens of an image breaks the model. UserError says which row is amiss.
+    A row is `messages` (texts, the assistant's last) and `image` or `images`, paths as seen from its file's folder; they stand
+    before the first turn's text. Nothing is cut: a cut between an image's tokens breaks the model. UserError names a bad row.
     """
     from PIL import Image
     from transformers import AutoProcessor
@@ -33,7 +33,7 @@ def read(placed: list[tuple[str, dict]], model: models.Model, folder: Path, max_
     for place, row in placed:
         named = [row["image"]] if "image" in row else row.get("images") or []
         messages = conversations.messages_of(place, row, None)
-        images = [str(folder / name) for name in named]
+        images = [str(Path(place).parent / name) for name in named]
         opened = []
         for path in images:
             try:
