@@ -49,7 +49,14 @@ def main(ins_data_path: str, save_path: str, overwrite: bool = False):
         cli.say(f"{out.path} is finished: {generate.summary(out)}; nothing to do")
         return
     cli.say(f"votes of the responses of {ins_data_path} -> {save_path}")
-    found = rows.read(ins_data_path, need=("instruction", "responses"))
+    placed = rows.read_placed(ins_data_path, need=("instruction", "responses"))
+    for place, row in placed:
+        for column in ("responses", "finish_reasons", "scores"):
+            if column in row and len(row[column]) != len(placed[0][1]["responses"]):
+                raise cli.UserError(
+                    f"{place}: {len(row[column])} {column}, and {len(placed[0][1]['responses'])} responses in the first row"
+                )
+    found = [row for _, row in placed]
     out.open({})
     todo = [key for key in range(len(found)) if key not in out]
     for key, (row, why) in zip(todo, answers.in_parallel(lambda key: marked(found[key]), todo), strict=True):

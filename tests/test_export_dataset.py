@@ -18,7 +18,7 @@ def refined(tmp_path_factory) -> Path:
     folder.mkdir()
     rows = [{"instruction": f"What is {n} + 1?", "responses": [f"So \\boxed{{{n + 1}}}."] * 4 + ["It is \\boxed{0}."],
              "finish_reasons": ["stop"] * 5, "scores": [5.0, 4.0, 3.0, 2.0, 1.0]} for n in range(80)]  # fmt: skip
-    rows.append({"instruction": "Why?", "responses": ["Because."], "finish_reasons": ["stop"], "scores": [0.0]})
+    rows.append({"instruction": "Why?", "responses": ["Because."] * 5, "finish_reasons": ["stop"] * 5, "scores": [0.0] * 5})
     (folder / "ranked.json").write_text(json.dumps(rows))
     for flags in (("verify_res", "--ins_data_path", folder / "ranked.json", "--save_path", folder / "verified.json"),
                   ("prep_sft", "--verified_paths", folder / "verified.json", "--save_path", folder / "sft.jsonl"),
