@@ -174,6 +174,8 @@ BAD = [
     pytest.param('{"messages": [{"role": "user", "content": "?"}]}', {}, "end with the assistant's", id="nobody answers"),
     pytest.param('{"instruction": "?", "response": "!"}', {"max_length": 8}, "longer than --max_length 8", id="all too long"),
     pytest.param('{"instruction": "?", "response": "!"}', {"stage": "fool"}, "did you mean 'full'", id="no such stage"),
+    pytest.param('{"instruction": "?", "response": "!"}', {"report_to": "wandb"}, "pip install wandb", id="no such logger here"),
+    pytest.param('{"instruction": "?", "response": "!"}', {"report_to": "excel"}, "none, or one of trackio", id="no such logger"),
     pytest.param('{"instruction": "?", "response": "!"}', {"format": "boxd"}, "did you mean 'boxed'", id="no such format"),
     pytest.param('{"instruction": "?", "response": "!"}', {"backend": "hff"}, "did you mean 'hf'", id="no such backend"),
     pytest.param(

@@ -26,14 +26,19 @@ _ELEMENTS = set(
     "math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mmultiscripts mprescripts none "
     "mtable mtr mtd mstyle mpadded mphantom menclose".split()
 )
-_WORD, _LENGTH = re.compile(r"[a-z -]{1,40}"), re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|pt)|0")  # below 10 em: 9999em is a page
-_ATTRIBUTES = {name: _WORD for name in "stretchy fence form accent accentunder displaystyle movablelimits largeop columnalign "
-               "mathvariant separator".split()} | {
-    "linethickness": _LENGTH, "width": _LENGTH, "minsize": _LENGTH, "maxsize": _LENGTH, "scriptlevel": re.compile(r"\d"),
-}  # fmt: skip
+_CHILDREN = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "mover": 2, "munder": 2, "msubsup": 3, "munderover": 3}
+_WORDS = "stretchy fence form accent accentunder displaystyle movablelimits largeop columnalign mathvariant separator"
+_LENGTHS = "linethickness width minsize maxsize"
+_ATTRIBUTES = {
+    **dict.fromkeys(_WORDS.split(), re.compile("[a-z -]{1,40}")),
+    **dict.fromkeys(_LENGTHS.split(), re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|pt)|0")),  # below 10 em: 9999em is a page
+    "scriptlevel": re.compile(r"\d"),
+}
 # Control characters, noncharacters and halves of surrogate pairs; and what is unseen or turns the direction of others around.
-_UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff0-\ufffb"
-                     "\ufffe\uffff\U000e0000-\U000e007f]")  # fmt: skip
+_UNSEEN = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
+    "\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
 
 
 def plain(text: str) -> str:
@@ -70,13 +75,15 @@ def mathml(latex: str, display: bool = False) -> str | None:
 def _safe(node: Element) -> str:
     """An element as text, built anew from the lists above; ValueError for what is not in them."""
     text = html.unescape(node.text or "")  # the converter writes `&#x2211;` for a sum sign, and leaves the rest as it came
-    if node.tag not in _ELEMENTS or text.startswith("\\"):  # `\foo` is a command that it does not know
-        raise ValueError(node.tag)
+    if node.tag not in _ELEMENTS or len(node) != _CHILDREN.get(node.tag, len(node)) or re.match(r"\\[A-Za-z]", text):
+        raise ValueError(f"<{node.tag}> of {len(node)}: {text}")  # as text, `\foo` is a command that the converter does not know
     inside = html.escape(plain(text)) + "".join(map(_safe, node))
-    if node.tag == "menclose":  # browsers draw no menclose; the style sheet draws a box
+    if node.tag == "menclose":  # browsers draw no menclose; the style sheet draws the box
+        if node.get("notation") != "box":
+            raise ValueError(node.get("notation"))
         return f'<mrow class="boxed">{inside}</mrow>'
-    kept = {k: v for k, v in node.attrib.items() if k in _ATTRIBUTES and _ATTRIBUTES[k].fullmatch(v)}
-    return f"<{node.tag}{''.join(f' {k}="{v}"' for k, v in kept.items())}>{inside}</{node.tag}>"
+    kept = "".join(f' {k}="{v}"' for k, v in node.items() if k in _ATTRIBUTES and _ATTRIBUTES[k].fullmatch(v))
+    return f"<{node.tag}{kept}>{inside}</{node.tag}>"
 
 
 def _formula(match: re.Match) -> str:

@@ -1,5 +1,6 @@
 """One training: memory tried first, resumed from the newest complete checkpoint, a batch halved where memory ends."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from lib import cli
 from lib.model_folder import ModelFolder, mark_complete
 
 GIB = 1024**3
+REPORTS = ("none", "trackio", "tensorboard", "wandb")  # each takes its key from the environment
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Schedule:
         for name in ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "save_steps"):
             if getattr(self, name) <= 0:
                 raise cli.UserError(f"--{name} must be positive")
+        if self.report_to not in REPORTS:
+            raise cli.UserError(f"--report_to {self.report_to}: none, or one of {', '.join(REPORTS[1:])}")
+        if self.report_to != "none" and not importlib.util.find_spec(self.report_to):
+            raise cli.UserError(f"--report_to {self.report_to}: it is not installed; pip install {self.report_to}")
 
     @property
     def settings(self) -> dict:

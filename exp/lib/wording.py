@@ -7,17 +7,13 @@ spacing and a number in front (`Problem 3:`) do not count. The minus of `x - 1` 
 import re
 import unicodedata
 
-SIGNS = frozenset("+*/^=<>-!'\"")  # ' and " are the primes of f'(x) and f''(x)
+SIGNS = frozenset(("+", "*", "/", "^", "=", "<", ">", "-", "'", "''", "'''"))  # the last are the primes of f'(x) and f''(x)
 
 _NUMBERED = re.compile(r"\s*(?:(?:problem|question|exercise)\s*[0-9]*\s*[:.)]|[0-9]{1,3}[.)](?=\s))\s*")
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])|(?<=[^\W\d_]{2})'")
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-|-(?=[^\W\d_]{2})")
-_TOKEN = re.compile(
-    r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]*\.?[0-9]+|\\[a-z]+|[^\W\d_]+|[+*/^=<>-]|(?<=[0-9a-z)\]])!(?=[-+*/^=)])"
-    r"|(?<![^\W\d_])(?<=[a-z])'+"
-    r"|(?<=[a-z])'+(?=\()"
-)
-_SAME = str.maketrans({"’": "'", "‘": "'", "′": "'", "″": '"', "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/",
+_TOKEN = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]*\.?[0-9]+|\\[a-z]+|[^\W\d_]+|[+*/^=<>-]|(?<=[a-z])'+")
+_SAME = str.maketrans({"’": "'", "‘": "'", "′": "'", "″": "''", "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/",
                        "≤": "<", "≥": ">", "\u2044": "/"})  # fmt: skip
 _LAYOUT = frozenset(
     "left right big bigl bigr bigg biggl biggr displaystyle textstyle text textbf textit mathrm mathbf mathit mathcal operatorname"
@@ -25,10 +21,12 @@ _LAYOUT = frozenset(
 )
 _LATEX = {"dfrac": "frac", "tfrac": "frac", "cdot": "*", "times": "*", "div": "/", "leq": "<", "le": "<", "geq": ">", "ge": ">",
           "lt": "<", "gt": ">", "prime": "'", "leqslant": "<", "geqslant": ">", "degree": "circ"}  # fmt: skip
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+)
 _VALUES = {w: n for n, w in enumerate([*_SMALL.split(), "nineteen"])}
 _VALUES |= {w: 20 + 10 * n for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6}
+_SCALES = {"thousand": 1000, "million": 10**6}
 
 
 def tokens(text: str) -> list[str]:
@@ -66,17 +64,26 @@ def _plain(number: str) -> str:
 def _worded(found: list[str]) -> list[str]:
     """The tokens with `twenty five` as 25 and `two hundred` as 200; `one two` stays two numbers."""
     made: list[str] = []
-    value = group = None  # the number being read, and what of it may still grow: 20 of `twenty`, 100 of `one hundred`
+    total = current = None  # of the number being read: its thousands, and what is below
     for token in [*found, ""]:
         n = _VALUES.get(token)
-        if n is not None and value is not None and group is not None and 0 < n < group:
-            value, group = value + n, 10 if n >= 20 else None
-        elif token in _SCALES and value is not None:
-            value, group = value * _SCALES[token], _SCALES[token]
+        if n is not None and current is not None and _grows(total, current, n):
+            current += n
+        elif token == "hundred" and current:
+            current *= 100
+        elif token in _SCALES and current:
+            total, current = total + current * _SCALES[token], 0
         else:
-            if value is not None:
-                made.append(str(value))
-            value, group = (n, 10 if n >= 20 else None) if n is not None else (None, None)
+            if current is not None:
+                made.append(str(total + current))
+            total, current = (None, None) if n is None else (0, n)
             if n is None and token:
                 made.append(token)
     return made
+
+
+def _grows(total: int, current: int, n: int) -> bool:
+    """Whether the word for `n` goes on with the number: five after twenty, anything after two hundred or a thousand."""
+    return bool(n) and (
+        not current and total > 0 or current > 0 and not current % 100 or current % 100 >= 20 and not current % 10 and n < 10
+    )
