@@ -106,15 +106,16 @@ def _by_unsloth(how: Loading) -> Policy:
         if how.fast_inference
         else {}
     )
+    checkpointing = "unsloth" if torch.cuda.is_available() else False  # on a CPU memory is there, and it costs a fifth of the time
     model, tokenizer = loader.from_pretrained(
         how.model.adapter or how.model.path, max_seq_length=how.max_length, dtype=_dtype(how.model),
-        load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank, **fast)  # fmt: skip
+        load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank,
+        use_gradient_checkpointing=checkpointing, **fast)  # fmt: skip
     if how.lora_rank and not how.model.adapter:
         _check_targets(model, how.targets)
         model = loader.get_peft_model(
             model, r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0, bias="none", target_modules=how.targets,
-            use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
-            random_state=how.seed)  # fmt: skip
+            use_gradient_checkpointing=checkpointing, random_state=how.seed)  # fmt: skip
     return Policy(model, tokenizer, "unsloth", bool(how.lora_rank))
 
 

@@ -1,56 +1,60 @@
-"""A problem's text as it is compared with another one: its words, numbers and signs, each in one spelling.
+"""A problem's text as it is compared with another one: its words and numbers, each in one spelling, and its signs.
 
-`1,000`, `1000` and `one thousand` are one number, `\\dfrac`, `\\frac` one word, `\\times`, `×` one sign; case, punctuation, LaTeX's
-spacing and a number in front (`Problem 3:`) do not count. The minus of `x - 1` is a sign, the hyphen of `two-digit` is not.
+`1,000`, `1000` and `one thousand` are one number, `\\dfrac` and `\\frac` one word, `\\times` and `×` one sign. Case, punctuation, the
+layout of LaTeX and a number in front (`Problem 3:`) do not count.
 """
 
 import re
 import unicodedata
 
-SIGNS = frozenset(("+", "*", "/", "^", "=", "<", ">", "-", "'", "''", "'''"))  # the last are the primes of f'(x) and f''(x)
-
 _NUMBERED = re.compile(r"\s*(?:(?:problem|question|exercise)\s*[0-9]*\s*[:.)]|[0-9]{1,3}[.)](?=\s))\s*")
-_APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])|(?<=[^\W\d_]{2})'")
-_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-|-(?=[^\W\d_]{2})")
-_TOKEN = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]*\.?[0-9]+|\\[a-z]+|[^\W\d_]+|[+*/^=<>-]|(?<=[a-z])'+")
+_NUMBER = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]*\.?[0-9]+"
+_ASCII, _ANY = re.compile(f"[a-z]+|{_NUMBER}"), re.compile(rf"[^\W\d_]+|{_NUMBER}")
+_DOTTED = re.compile(r"[0-9.][.,][0-9]|(?<![0-9.])0[0-9]")
+_LAYOUT = re.compile(
+    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|text(?:bf|it|rm)?|math(?:rm|bf|it|cal|sf)|operatorname|limits|q?quad|begin|"
+    r"end|hline|times|cdot|div|prime|leq?(?:slant)?|geq?(?:slant)?|[lg]t)(?![a-z])|\\[dt](?=frac|binom)|\\mathbb(?![a-z])"
+)
+_SIGN = re.compile(r"[+*/^=<>-]|(?<=[a-z)])'+|\\(?:times|cdot|div|prime|[lg](?:eq?|eqslant|t))(?![a-z])")
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-|-(?=[^\W\d_]{2})|(?<=[^\W\d_])'(?=[^\W\d_])|(?<=[^\W\d_]{2})'|(?<![\w)])\*\*|\*\*(?![\w(])")
+_LATEX_SIGN = {r"\times": "*", r"\cdot": "*", r"\div": "/", r"\prime": "'", r"\l": "<", r"\g": ">"}
 _SAME = str.maketrans({"’": "'", "‘": "'", "′": "'", "″": "''", "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/",
                        "≤": "<", "≥": ">", "\u2044": "/"})  # fmt: skip
-_LAYOUT = frozenset(
-    "left right big bigl bigr bigg biggl biggr displaystyle textstyle text textbf textit mathrm mathbf mathit mathcal operatorname"
-    " limits quad qquad begin end hline hspace vspace".split()
-)
-_LATEX = {"dfrac": "frac", "tfrac": "frac", "cdot": "*", "times": "*", "div": "/", "leq": "<", "le": "<", "geq": ">", "ge": ">",
-          "lt": "<", "gt": ">", "prime": "'", "leqslant": "<", "geqslant": ">", "degree": "circ"}  # fmt: skip
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
-)
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
 _VALUES = {w: n for n, w in enumerate([*_SMALL.split(), "nineteen"])}
 _VALUES |= {w: 20 + 10 * n for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 _SCALES = {"thousand": 1000, "million": 10**6}
+_NAMES_OF_NUMBERS = frozenset(_VALUES | _SCALES)
 
 
-def tokens(text: str) -> list[str]:
-    """Words in lower case, numbers in digits and signs, in order: `Find f'(2.50) - two x.` is find f ' 2.5 - 2 x."""
+def words(text: str) -> list[str]:
+    """The words in lower case and the numbers in digits, in order: `Find Tom's f(2.50) - two x.` is find toms f 2.5 2 x."""
+    text = _folded(text).replace("'", "")
+    if "\\" in text:
+        text = _LAYOUT.sub(" ", text)
+    found = (_ASCII if text.isascii() else _ANY).findall(text)
+    if _DOTTED.search(text):
+        found = [_plain(t) if is_number(t) else t for t in found]
+    return found if _NAMES_OF_NUMBERS.isdisjoint(found) else _worded(found)
+
+
+def signs(text: str) -> list[str]:
+    """The signs of its formulas, sorted, a run of primes as one: `f''(x) - 1 = 0` has '' - =; hyphens and apostrophes do not count."""
+    found = _SIGN.findall(_HYPHEN.sub("", _folded(text)))
+    return sorted(_LATEX_SIGN.get(s) or _LATEX_SIGN[s[:2]] if s[0] == "\\" else s for s in found)
+
+
+def is_number(word: str) -> bool:
+    """Whether a word of `words` is a number: of all that can begin one, only digits and the point sort before the colon."""
+    return word < ":"
+
+
+def _folded(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_SAME))
     text = text.lower()
-    if start := _NUMBERED.match(text):
-        text = text[start.end() :]
-    if "'" in text:
-        text = _APOSTROPHE.sub("", text)
-    if "-" in text:
-        text = _HYPHEN.sub(" ", text)
-    found = _TOKEN.findall(text)
-    if "\\" in text:
-        found = [_LATEX.get(t[1:], t[1:]) if t[0] == "\\" else t for t in found]
-        found = [t for t in found if t not in _LAYOUT]
-    if "." in text or "," in text:
-        found = [_plain(t) if t[0] in ".0123456789" else t for t in found]
-    return found if _VALUES.keys().isdisjoint(found) else _worded(found)
-
-
-def is_number(token: str) -> bool:
-    return token[0] in ".0123456789"
+    start = _NUMBERED.match(text)
+    return text[start.end() :] if start else text
 
 
 def _plain(number: str) -> str:
@@ -62,28 +66,33 @@ def _plain(number: str) -> str:
 
 
 def _worded(found: list[str]) -> list[str]:
-    """The tokens with `twenty five` as 25 and `two hundred` as 200; `one two` stays two numbers."""
+    """The words with `twenty five` as 25 and `two hundred` as 200; `one two` stays two numbers."""
     made: list[str] = []
-    total = current = None  # of the number being read: its thousands, and what is below
-    for token in [*found, ""]:
-        n = _VALUES.get(token)
-        if n is not None and current is not None and _grows(total, current, n):
-            current += n
-        elif token == "hundred" and current:
-            current *= 100
-        elif token in _SCALES and current:
-            total, current = total + current * _SCALES[token], 0
-        else:
-            if current is not None:
-                made.append(str(total + current))
-            total, current = (None, None) if n is None else (0, n)
-            if n is None and token:
-                made.append(token)
+    total, current = 0, None  # of the number being read: its thousands, and what is below
+    for word in [*found, ""]:
+        n = _VALUES.get(word)
+        if current is not None:
+            if n and _grows(total, current, n):
+                current += n
+                continue
+            if word == "hundred" and current:
+                current *= 100
+                continue
+            if word in _SCALES and current:
+                total, current = total + current * _SCALES[word], 0
+                continue
+            made.append(str(total + current))
+        elif word in _SCALES and made and made[-1].isdigit():  # 12 million
+            made[-1] = str(int(made[-1]) * _SCALES[word])
+            continue
+        total, current = 0, n
+        if n is None and word:
+            made.append(word)
     return made
 
 
 def _grows(total: int, current: int, n: int) -> bool:
     """Whether the word for `n` goes on with the number: five after twenty, anything after two hundred or a thousand."""
-    return bool(n) and (
-        not current and total > 0 or current > 0 and not current % 100 or current % 100 >= 20 and not current % 10 and n < 10
-    )
+    if not current:
+        return total > 0
+    return not current % 100 or current % 100 >= 20 and not current % 10 and n < 10
