@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY, stage
-from lib import vital_signs
+import sft
+from conftest import TINY
+from lib import cli, vital_signs
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}{% else %}"
@@ -49,15 +50,15 @@ def row(image: str, text: str) -> str:
     return json.dumps({"image": image, "messages": messages}) + "\n"
 
 
-def test_a_model_learns_from_images_by_all_its_weights_and_by_an_adapter(llava, shared, tmp_path):
+def test_a_model_learns_from_images_by_all_its_weights_and_by_an_adapter(llava, shared, tmp_path, capsys):
     labels = map(json.loads, (shared / "data/ocr/labels.jsonl").read_text().splitlines())
     lines = [row(str(shared / "data/ocr" / r["image"]), r["text"]) for r in labels if r["kind"] == "line"][:15]
     (tmp_path / "ocr.jsonl").write_text("".join(lines) + row(json.loads(lines[0])["image"], "so long " * 900))
-    flags = ["--model_path", llava, "--data_path", tmp_path / "ocr.jsonl", "--learning_rate", "1e-2", "--epochs", 6,
-             "--gradient_accumulation", 1]  # fmt: skip
+    flags = {"model_path": str(llava), "data_path": str(tmp_path / "ocr.jsonl"), "learning_rate": 1e-2, "epochs": 6,
+             "gradient_accumulation": 1}  # fmt: skip
     for rank, weights in ((0, "model.safetensors"), (8, "adapter_model.safetensors")):
-        run = stage("sft", *flags, "--lora_rank", rank, "--save_path", tmp_path / f"m{rank}")
-        assert run.returncode == 0 and "15 conversations, 1 dropped (too long)" in run.stderr, run.stderr
+        sft.main(**flags, lora_rank=rank, save_path=str(tmp_path / f"m{rank}"))
+        assert "15 conversations, 1 dropped (too long)" in capsys.readouterr().err
         assert {weights, "processor_config.json", "dropped.jsonl"} <= {p.name for p in (tmp_path / f"m{rank}").iterdir()}
     losses = [step["loss"] for step in vital_signs.read(tmp_path / "m0")]
     assert len(losses) == 24 and losses[-1] < 0.8 * losses[0]
@@ -72,9 +73,6 @@ def test_a_model_learns_from_images_by_all_its_weights_and_by_an_adapter(llava, 
     ],
 )
 def test_a_bad_image_is_one_line_before_a_model_loads(model, image, says, llava, tmp_path, monkeypatch):
-    import sft
-    from lib import cli
-
     (tmp_path / "t.jsonl").write_text(row(image, "HELLO"))
     with pytest.raises(cli.UserError, match=says):
         sft.main(str(llava if model == "llava" else TINY), str(tmp_path / "t.jsonl"), str(tmp_path / "m"), backend="hf")
