@@ -20,6 +20,8 @@ _FORMULA = re.compile(
     r"|(?<![\\$])\$(?=[^\s$])(?P<dollar>[^$\n]{0,600}?[^\s$\\])\$(?!\d)",  # as pandoc: `$5 and $6` are prices
     re.DOTALL,
 )
+_BLANK_LINES = re.compile(r"\A\s*\n")
+_DISPLAYED, _INLINE = ("dollars", "display", "environment"), ("inline", "dollar")
 _MACROS = re.compile(r"\\(?:[a-z]*def|let|(?:re)?new|provide|Declare)")  # twice ten lines of \def\a{\b\b} never end
 _ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|alignedat|eqnarray\*?|gather(?:ed|\*)?)\}")
 _ELEMENTS = set(
@@ -46,16 +48,30 @@ def plain(text: str) -> str:
     return _UNSEEN.sub(lambda m: f"⟨U+{ord(m[0]):04X}⟩", text.replace("\r\n", "\n"))
 
 
-def to_html(text: str, longest: int = 3000) -> Markup:
-    """The text as HTML, cut after `longest` characters with a note of how many more there are."""
-    shown, found, end = plain(text[:longest]), [], 0
+def to_html(text: str, longest: int = 2400) -> Markup:
+    """The text as HTML; of more than `longest` characters the first two thirds and the last one, where a response ends."""
+    if len(text) <= longest:
+        return Markup(_converted(text))
+    head, tail = text[: longest * 2 // 3], text[len(text) - longest // 3 :]
+    tail = tail[
+        tail.find("\n", 0, len(tail) // 2) + 1 :
+    ]  # from a line's beginning where there is one, lest half a formula turn text into formulas
+    note = f'<span class="cut">… {len(text) - len(head) - len(tail):,} more characters …</span>'
+    return Markup(_converted(head) + note + _converted(tail))
+
+
+def _converted(text: str) -> str:
+    shown, found, end, after_display = plain(text), [], 0, False
     for match in _FORMULA.finditer(shown):
-        found += [_with_boxes(shown[end : match.start()]), _formula(match)]
-        end = match.end()
-    found.append(_with_boxes(shown[end:]))
-    if len(text) > longest:
-        found.append(f'<span class="cut">… {len(text) - longest:,} more characters</span>')
-    return Markup("".join(found))
+        kind = next(k for k in (*_DISPLAYED, *_INLINE) if match[k] is not None)
+        formula = mathml(match[kind], kind in _DISPLAYED)
+        displayed = formula is not None and kind in _DISPLAYED
+        between = shown[end : match.start()]
+        between = _BLANK_LINES.sub("", between) if after_display else between  # a displayed formula is a line of its own
+        found += [_with_boxes(between.rstrip() if displayed else between), formula or _source(match[0])]
+        end, after_display = match.end(), displayed
+    found.append(_with_boxes(_BLANK_LINES.sub("", shown[end:]) if after_display else shown[end:]))
+    return "".join(found)
 
 
 def mathml(latex: str, display: bool = False) -> str | None:
@@ -84,12 +100,6 @@ def _safe(node: Element) -> str:
         return f'<mrow class="boxed">{inside}</mrow>'
     kept = "".join(f' {k}="{v}"' for k, v in node.items() if k in _ATTRIBUTES and _ATTRIBUTES[k].fullmatch(v))
     return f"<{node.tag}{kept}>{inside}</{node.tag}>"
-
-
-def _formula(match: re.Match) -> str:
-    kinds = ("dollars", "display", "environment", "inline", "dollar")
-    kind = next(k for k in kinds if match[k] is not None)
-    return mathml(match[kind], display=kind in kinds[:3]) or _source(match[0])
 
 
 def _with_boxes(text: str) -> str:

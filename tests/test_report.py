@@ -1,0 +1,288 @@
+"""The report of a run: what it counts, that nothing of a model's text becomes markup, that nothing leaves the page."""
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from conftest import stage
+from lib import charts, cli, diversity, mathml, rows, run_folder, votes
+from lib.run_figures import Examples
+
+HOSTILE = (
+    "<script>alert(1)</script></style></title></svg><img src=http://x.test/a onerror=alert(1)> [a](javascript:alert(1)) \ud800 \u202e\0"
+    r" $\href{javascript:alert(1)}{x}$ $\style{background:url(//x.test)}{y}$ $\text{</math><script>alert(2)</script>}$ {{ 7*7 }} "
+    r"\[\unicode{x3c}b\unicode{x3e} \frac{1\] $\def\a{\a\a}\a$ \boxed{<b>} " + "שלום " * 3 + "a" * 100_000
+)  # fmt: skip
+SETTINGS = {"model": "tiny@1", "seed": 3, "temperature": 0.9}
+
+
+def save(path: Path, made: list[dict], stage_name: str, dropped: dict | None = None) -> None:
+    """A finished file with its meta file, as lib/output leaves them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [rows.dumps(row) for row in made]
+    whole = b"\n".join(lines) + b"\n" if path.suffix == ".jsonl" else b"[\n" + b",\n".join(lines) + b"\n]\n"
+    path.write_bytes(whole)
+    counts = {"rows_in": len(made) + sum((dropped or {}).values()), "rows_out": len(made), "dropped": dropped or {}}
+    facts = {"stage": stage_name, "settings": SETTINGS, "notes": {"commit": "abc"}}
+    rows.write_json(f"{path}.meta.json", facts | {"seconds": 4.2, "tokens": 90, "asking_seconds": 3.0} | counts)
+
+
+def make_run(run: Path, problems: dict[str, list[str]], refined: bool = True, response: str = "It is \\boxed{5}.") -> Path:
+    """A run of these problems by domain; each has a good response and two bad ones."""
+    verified = []
+    for domain, texts in problems.items():
+        made = [{"id": rows.row_id(text), "instruction": text, "domain": domain} for text in texts]
+        save(run / domain / f"{domain}_ins.json", made, "gen_ins", {"not a question": 2, "truncated": 1})
+        answered = [row | {"response": response, "finish_reason": "length"} for row in made]
+        save(run / domain / f"{domain}_ins_res.json", answered, "gen_res")
+        sampled = {"responses": [response, "No.", "No."], "finish_reasons": ["stop", "stop", "length"]}
+        ranked = [row | sampled | {"scores": [n + 0.5, -1, -2]} for n, row in enumerate(made)]
+        save(run / domain / f"{domain}_ins_7res_armorm.json", ranked, "gen_po_rewards")
+        verdict = {"answer": "5", "agreement": 0.6667, "difficulty": 0.6667, "marks": ["right", "right", "wrong"]}
+        verified += [row | verdict for row in ranked]
+    if refined:
+        save(run / "refined/clean.json", verified, "clean_ins", {"near-duplicate": 4})
+        save(run / "refined/verified.json", verified, "verify_res")
+        save(run / "refined/sft.jsonl", [{"id": "1"}], "prep_sft", {"little agreement": len(verified) - 1})
+        save(run / "refined/pairs.jsonl", [{"chosen_score": 2.0, "rejected_score": -1.0}], "prep_pairs")
+    return run
+
+
+PROBLEMS = {
+    "geometry": ["How large is a square?", "How large is the square?"],
+    "number_theory": [f"What is gcd({n}, {2 * n + 1})?" for n in range(2, 60)],
+}
+
+
+def report(run: Path, *flags: object) -> str:
+    result = stage("report", "--run_path", run, *flags)
+    assert result.returncode == 0, result.stderr
+    return (run / "report.html").read_bytes().decode()  # strictly UTF-8
+
+
+class Page(HTMLParser):
+    """The elements and attributes that a browser would see."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.cells: list[list[str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("td", "th"):
+            self.cells[-1].append("")
+        self.in_cell = tag in ("td", "th")
+
+    def handle_data(self, data):
+        if getattr(self, "in_cell", False):
+            self.cells[-1][-1] += data
+
+    def handle_endtag(self, tag):
+        self.in_cell = False
+
+
+def test_the_page_counts_what_the_run_has_and_says_where_rows_went(tmp_path):
+    page = Page(report(make_run(tmp_path / "run", PROBLEMS)))
+    assert ["gen_ins", "66", "60 + 6 ✓", "4 not a question, 2 truncated", "180", "8s", "30"] in page.cells
+    assert ["prep_sft", "60", "1 + 59 ✓", "59 little agreement", "90", "4s", "30"] in page.cells
+    assert ["number theory", "58", "4", "100.0%", "100.0%", "33.3%", "8.667", "29.000"] in page.cells
+    (near,) = [c for c in page.cells if c[0] == "geometry" and c[-1] == "too few to say"]
+    assert near[:4] == ["geometry", "2", "50.0%", "0.0%"]
+    assert ["gen_ins", "temperature", "0.9", "all"] in page.cells
+
+
+def test_a_run_that_is_not_refined_says_so_and_goes_on(tmp_path):
+    run = make_run(tmp_path / "run", PROBLEMS, refined=False)
+    (run / "number_theory/number_theory_ins_7res.json.part").touch()
+    text = report(run)
+    assert "Not refined: " in text and "Not finished yet: number_theory_ins_7res.json." in text
+    assert 'id="agreement"' not in text and 'id="examples"' in text
+
+
+def test_nothing_leaves_the_page_and_no_model_text_becomes_markup(tmp_path):
+    run = make_run(tmp_path / "run", {"number_theory": [HOSTILE, *PROBLEMS["number_theory"]]}, response=HOSTILE)
+    meta = run / "number_theory/number_theory_ins.json.meta.json"
+    meta.write_text(meta.read_text().replace("tiny@1", "<script src=//x.test>").replace("truncated", "<b onclick=a>"))
+    text = report(run, "--examples", 5)
+    page, calm = Page(text), Page(report(make_run(tmp_path / "calm", PROBLEMS), "--examples", 5))
+    assert page.tags - calm.tags <= {"math", "mi", "mn", "mo", "mrow", "mtext", "code"} and "script" not in page.tags
+    assert {name for name, _ in page.attributes} - {name for name, _ in calm.attributes} <= {"stretchy"}
+    assert all(value.startswith("#") for name, value in page.attributes if name in ("href", "src"))
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert ("content", policy) in page.attributes
+    assert not re.search(r"url\(|@import|expression\(", re.search("<style>.*?</style>", text, re.S)[0])
+    assert "⟨U+202E⟩" in text and "⟨U+D800⟩" in text and "{{ 7*7 }}" in text and "more characters" in text
+    assert len(text) < 400_000
+
+
+def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path):
+    first, second = (report(make_run(tmp_path / place / "run", PROBLEMS)) for place in ("a", "b"))
+    assert first == second
+    assert report(tmp_path / "a/run", "--seed", 1, "--save_path", tmp_path / "a/run/report.html") != first
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        pytest.param(lambda run: (run / "number_theory/number_theory_ins.json").write_text('[\n{"instruction": "What'), "_ins.json:2: torn", id="torn"),
+        pytest.param(lambda run: (run / "number_theory/number_theory_ins.json").write_text('[\n{"a": 1}\n]'), "_ins.json:2: no key", id="key"),
+        pytest.param(lambda run: (run / "number_theory/number_theory_ins.json").write_text('[\n{"instruction": 1}\n]'), "not text", id="a number"),
+        pytest.param(lambda run: (run / "number_theory/number_theory_ins.json").write_text('[\n{"instruction": "1?"}\n]'), "meta file counts 58", id="rows lost"),
+        pytest.param(lambda run: (run / "number_theory/number_theory_ins.json.meta.json").unlink(), "meta.json: no such file", id="no meta file"),
+        pytest.param(lambda run: (run / "number_theory/number_theory_ins.json.meta.json").write_text('{"stage"'), "torn or not JSON", id="torn meta file"),
+        pytest.param(lambda run: (run / "comparison.json").write_text('{"models": [{}]}'), "not a comparison of models", id="comparison"),
+        pytest.param(lambda run: [p.unlink() for p in run.glob("*/*_ins.json")], "no domain's files", id="an empty run"),
+    ],
+)  # fmt: skip
+def test_a_run_that_cannot_be_read_is_one_line_and_no_page(spoil, said, tmp_path):
+    run = make_run(tmp_path / "run", PROBLEMS)
+    spoil(run)
+    result = stage("report", "--run_path", run)
+    assert result.returncode == 2 and not (run / "report.html").exists()
+    assert (
+        result.stderr.splitlines()[-1].startswith("report: error: ")
+        and said in result.stderr
+        and "Traceback" not in result.stderr
+    )
+
+
+def test_a_file_in_another_layout_is_read_too(tmp_path):
+    save(tmp_path / "x.json", [{"instruction": "a"}, {"instruction": "b"}], "gen_ins")
+    meta = json.loads((tmp_path / "x.json.meta.json").read_bytes())
+    rows.write_json(tmp_path / "x.json", [{"instruction": "a"}, {"instruction": "b"}])
+    made = run_folder.Made("problems", "x", tmp_path / "x.json", meta)
+    assert [row["instruction"] for row in run_folder.read(made, ("instruction",))] == ["a", "b"]
+
+
+MATH = [
+    pytest.param("so $x^2$.", "so <math><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>.", id="inline"),
+    pytest.param("a\n\n\\[1\\]\n\nb", 'a<math display="block"><mrow><mn>1</mn></mrow></math>b', id="displayed, a line of its own"),
+    pytest.param("It is \\boxed{7}.", 'It is <math><mrow><mrow class="boxed"><mrow><mn>7</mn></mrow></mrow></mrow></math>.', id="box"),
+    pytest.param("$5 and $6", "$5 and $6", id="prices"),
+    pytest.param("$\\frac{1$ <", "<code>$\\frac{1$</code> &lt;", id="broken is source"),
+    pytest.param("$\\frob{x}$", "<code>$\\frob{x}$</code>", id="unknown command is source"),
+    pytest.param("$\\def\\a{\\a\\a}\\a$", "<code>$\\def\\a{\\a\\a}\\a$</code>", id="no macros"),
+    pytest.param("$\\cancel{x}$", "<code>$\\cancel{x}$</code>", id="not drawn as another thing"),
+    pytest.param("$\\href{javascript:a}{x}$", "<math><mrow><mrow><mrow><mi>x</mi></mrow></mrow></mrow></math>", id="a link's text only"),
+    pytest.param("$\\hspace{999em}x$", "<math><mrow><mspace></mspace><mi>x</mi></mrow></math>", id="no mile of space"),
+    pytest.param("$\\text{</math><b>}$", "<math><mrow><mtext>&lt;/math&gt;&lt;b&gt;</mtext></mrow></math>", id="text in a formula"),
+    pytest.param("$\\text{&lt;b&gt;}$", "<math><mrow><mtext>&lt;b&gt;</mtext></mrow></math>", id="escapes in a formula"),
+    pytest.param("a\r\nb\u202e\0\ufeff", "a\nb⟨U+202E⟩⟨U+0000⟩⟨U+FEFF⟩", id="what cannot be seen"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text, shown", MATH)
+def test_latex_becomes_mathml_and_all_else_is_escaped(text, shown):
+    assert mathml.to_html(text) == shown
+
+
+def test_a_long_text_is_cut_in_the_middle_and_says_so():
+    assert (
+        mathml.to_html("x" * 5000 + "y", 3000)
+        == "x" * 2000 + '<span class="cut">… 2,001 more characters …</span>' + "x" * 999 + "y"
+    )
+    text = "$a$ " * 500 + "\n" + "It is $b$. " * 30  # the last third would begin amidst formulas
+    shown = mathml.to_html(text, 1200)
+    assert shown.count("<mi>b</mi>") == 30 and "more characters …</span>It is <math>" in shown
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "{",
+        "x^{",
+        "\\sqrt{",
+        "\\left(",
+        "\\[",
+        "$x",
+        "\\boxed{",
+        "\\begin{align}",
+        "\\frac",
+        "$$",
+        "\\begin{array}{c}",
+        "&",
+        "a^'_",
+    ],
+)
+def test_hostile_latex_takes_no_time(unit):
+    started = time.process_time()
+    for text in (unit * (3000 // len(unit)), f"${unit * (700 // len(unit))}{'}' * 90}$"):
+        mathml.to_html(text)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "total, new, new_in_half, count",
+    [
+        pytest.param(1000, 1000, 500, None, id="all new"),
+        pytest.param(1000, 950, 490, None, id="beyond ten times the problems"),
+        pytest.param(1000, 100, 100, 500, id="nothing new since the half"),
+        pytest.param(1000, 500, 500 * 2**-0.5, 250, id="growing as the root: passed at a quarter"),
+        pytest.param(1000, 800, 2**-0.8 * 800, 3436, id="growing as n^.8: .8 * .8 (n/1000)^-.2 is .5"),
+    ],
+)
+def test_where_more_problems_stop_helping(total, new, new_in_half, count):
+    found = diversity.spent_at(total, total // 2, new, new_in_half)
+    assert found == count if count is None else found == pytest.approx(count, rel=0.001)
+
+
+def test_a_curve_counts_what_is_new_in_the_order_of_the_texts():
+    texts = [f"Find the sum of {n} and {n + 7} apples." for n in range(30)] + ["Find the sum of 3 and 10 apples."] * 10
+    found = diversity.curve(texts, points=4)
+    assert found.counts == [10, 20, 30, 40] and found.repeated == pytest.approx([0, 0, 0, 0.25])
+    assert found.new_texts == 0 and found.new_ngrams == {2: 0, 3: 0}
+    assert found.distinct[2][0] == pytest.approx((3 + 4 * 10) / 70)  # "find the", "the sum", "sum of" come again
+    assert len(diversity.curve([str(n) for n in range(500)]).counts) == 60
+
+
+def test_votes_are_worth_what_the_generator_says():
+    row = {"instruction": "What is gcd(12, 8)?", "answer": "4", "marks": ["right", "right", "wrong"]}
+    verified = [row, row | {"answer": "2"}, row | {"marks": ["right"] * 3}, row | {"instruction": "Who?"}]
+    assert votes.precision(verified) == {(3, 3): (1, 1), (2, 3): (1, 2)}
+
+
+def test_examples_are_the_best_the_worst_and_the_same_random_ones():
+    first, second = Examples(2, 0), Examples(2, 0)
+    for n in range(50):
+        first.offer({"n": n, "scores": [n % 10, 0]})
+        second.offer({"n": n, "scores": [n % 10, 0]})
+    found = {name: [row["n"] for row in some] for name, some in first.groups().items()}
+    assert found["best"] == [9, 19] and found["worst"] == [0, 10] and first.groups() == second.groups()
+    assert Examples(0, 0).groups() == {}
+
+
+@pytest.mark.parametrize("value, step", [(0, 1), (-1, 1), (0.03, 0.05), (1, 1), (1.01, 2), (7, 10), (40, 50), (1e-9, 1e-9)])
+def test_ticks_are_round(value, step):
+    assert charts.nice(value) == pytest.approx(step)
+
+
+@pytest.mark.parametrize("values", [[3], [0.0, 0.0], [-1e6, 1e6], [1, 1, 1, 900], [0.1] * 1000 + [5.0]])
+def test_a_histogram_holds_every_value_once(values):
+    chart = charts.histogram("t", "words", "problems", {"problems": values})
+    assert sum(int(n.replace(",", "")) for n in re.findall(r": ([\d,]+) problems", chart)) == len(values)
+    assert "nan" not in chart and "inf" not in chart
+    assert "path" in charts.histogram("t", "u", "of", {"a": values, "<b>": values}, stacked=False)
+
+
+def test_names_in_charts_are_escaped():
+    drawn = [
+        charts.bars("<b>", [("<b>", (1, 2), "<b>")], ("<b>", "<i>"), 3),
+        charts.lines("<b>", "<b>", "<b>", {"<b>": [(1, 0.5)]}),
+        charts.intervals("<b>", "<b>", [("<b>", 0, 0.5, 1, "<b>")]),
+    ]
+    assert not any("<b>" in chart or "<i>" in chart for chart in drawn)
+
+
+def test_a_missing_run_is_an_error_of_the_user(tmp_path):
+    with pytest.raises(cli.UserError, match="no such folder"):
+        run_folder.find(tmp_path / "none")
