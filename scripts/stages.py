@@ -32,7 +32,8 @@ def main(arguments: list[str]) -> int:
         print("\n".join(f"  {name:<18} {line}" for name, line in stages()))
         return 0
     mode, path = arguments[0], Path(arguments[1])
-    lines = ["| stage | what it does |", "| --- | --- |", *(f"| `exp/{name}.py` | {line} |" for name, line in stages())]
+    told = [(name, line) for name, line in stages() if not name.startswith(("bench_", "make_"))]  # make bench, make tiny
+    lines = ["| stage | what it does |", "| --- | --- |", *(f"| `exp/{name}.py` | {line} |" for name, line in told)]
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     fresh = before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END)[1]
