@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lib.cli import UserError
@@ -55,21 +56,69 @@ def read_placed(path: str, need: tuple[str, ...] = ()) -> list[tuple[str, dict]]
     lines: list = [n for n, text in enumerate(texts, 1) if text and not (array and text[:1] in b'"}')]
     if len(lines) != len(rows):  # an array that is not laid out as one row a line: its number must do
         lines = [f"row {n}" for n in range(1, len(rows) + 1)]
-    for line, row in zip(lines, rows, strict=True):
-        if not isinstance(row, dict):
-            raise UserError(f"{path}:{line}: expected an object, found {type(row).__name__}")
-        for key in need:
-            if key not in row:
-                raise UserError(f"{path}:{line}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
-            if row[key] is None or row[key] == "" or row[key] == []:
-                raise UserError(f"{path}:{line}: {key!r} is empty")
-            if key == "responses" and not (isinstance(row[key], list) and all(isinstance(r, str) for r in row[key])):
-                raise UserError(f"{path}:{line}: {key!r} is not a list of texts")
-            if key == "instruction" and not isinstance(row[key], str):
-                raise UserError(f"{path}:{line}: {key!r} is a {type(row[key]).__name__}, not text")
     if not rows:
         raise UserError(f"{path}: no rows")
-    return [(f"{path}:{line}", row) for line, row in zip(lines, rows, strict=True)]
+    return [(f"{path}:{line}", _checked(f"{path}:{line}", row, need)) for line, row in zip(lines, rows, strict=True)]
+
+
+def stream(path: str, need: tuple[str, ...] = ()) -> Iterator[tuple[str, dict]]:
+    """As `read_placed`, one row at a time: a file with one row a line, as all of ours have, is never in memory as a whole."""
+    count = 0
+    try:
+        for number, row in _row_a_line(path):
+            yield f"{path}:{number}", _checked(f"{path}:{number}", row, need)
+            count += 1
+    except _OtherLayout:  # or torn, empty or not there: then this says so
+        yield from read_placed(path, need)[count:]
+
+
+class _OtherLayout(Exception):
+    pass
+
+
+def _row_a_line(path: str) -> Iterator[tuple[int, object]]:
+    """(line, row) of `.jsonl`, or of an array whose brackets stand on lines of their own."""
+    array, more = None, True  # of an array: whether a row may follow, by the comma behind the one before
+    try:
+        with open(path, "rb") as f:
+            for number, line in enumerate(f, 1):
+                text = line.strip()
+                if not text:
+                    continue
+                if array is None:
+                    array = text[:1] == b"["
+                    if array and text != b"[":
+                        raise _OtherLayout
+                    if array:
+                        continue
+                if array:
+                    if text == b"]" and not more and not f.read().strip():
+                        return
+                    if not more:
+                        raise _OtherLayout
+                    more = text.endswith(b",")
+                    text = text.removesuffix(b",")
+                yield number, json.loads(text)
+    except (OSError, ValueError):
+        raise _OtherLayout from None
+    if array is not False:
+        raise _OtherLayout
+
+
+def _checked(place: str, row: object, need: tuple[str, ...]) -> dict:
+    """The row, if it is an object with the keys in `need`; UserError says what it lacks."""
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: expected an object, found {type(row).__name__}")
+    for key in need:
+        if key not in row:
+            raise UserError(f"{place}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
+        if row[key] is None or row[key] == "" or row[key] == []:
+            raise UserError(f"{place}: {key!r} is empty")
+        if key == "responses" and not (isinstance(row[key], list) and all(isinstance(r, str) for r in row[key])):
+            raise UserError(f"{place}: {key!r} is not a list of texts")
+        if key == "instruction" and not isinstance(row[key], str):
+            raise UserError(f"{place}: {key!r} is a {type(row[key]).__name__}, not text")
+    return row
 
 
 def _parse_array(path: str, data: bytes) -> list:

@@ -1,7 +1,7 @@
 """A problem's text as it is compared with another one: its words and numbers, each in one spelling, and its signs.
 
-`1,000`, `1000` and `one thousand` are one number, `\\dfrac` and `\\frac` one word, `\\times` and `×` one sign. Case, punctuation, the
-layout of LaTeX and a number in front (`Problem 3:`) do not count.
+`1,000`, `1000` and `one thousand` are one number, `\\dfrac` and `\\frac` one word, `\\times` and `×` one sign. Case, punctuation,
+the layout of LaTeX and a number in front (`Problem 3:`) do not count.
 """
 
 import re
@@ -15,12 +15,20 @@ _LAYOUT = re.compile(
     r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|text(?:bf|it|rm)?|math(?:rm|bf|it|cal|sf)|operatorname|limits|q?quad|begin|"
     r"end|hline|times|cdot|div|prime|leq?(?:slant)?|geq?(?:slant)?|[lg]t)(?![a-z])|\\[dt](?=frac|binom)|\\mathbb(?![a-z])"
 )
-_SIGN = re.compile(r"[+*/^=<>-]|(?<=[a-z)])'+|\\(?:times|cdot|div|prime|[lg](?:eq?|eqslant|t))(?![a-z])")
-_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-|-(?=[^\W\d_]{2})|(?<=[^\W\d_])'(?=[^\W\d_])|(?<=[^\W\d_]{2})'|(?<![\w)])\*\*|\*\*(?![\w(])")
+_DIGITS_OF_FRACTION = re.compile(r"frac\s*([0-9])\s*([0-9])")
+_SIGN = re.compile(
+    r"[+/^=<>]|(?<![^\W\d_]{2})-(?![^\W\d_]{2})|(?<=[\w)])\*\*?(?=[\w(])|(?<=\s)\*(?=\s)|(?<=[^\W\d_)])(?<![^\W\d_]{2})'+(?![^\W\d_])|"
+    r"\\(?:times|cdot|div|prime|[lg](?:eq?|eqslant|t))(?![a-z])"
+)
+_MAY_BE_SIGN = re.compile(r"[-+*/^=<>'\\]")
+_DIGITS_OF_FRACTION = re.compile(r"frac\s*([0-9])\s*([0-9])")  # \frac12 is one half
+_MARK, _NO_LETTER = re.compile(r"[^\w\s]"), re.compile(r"[\W_]")
 _LATEX_SIGN = {r"\times": "*", r"\cdot": "*", r"\div": "/", r"\prime": "'", r"\l": "<", r"\g": ">"}
 _SAME = str.maketrans({"’": "'", "‘": "'", "′": "'", "″": "''", "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/",
                        "≤": "<", "≥": ">", "\u2044": "/"})  # fmt: skip
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+)
 _VALUES = {w: n for n, w in enumerate([*_SMALL.split(), "nineteen"])}
 _VALUES |= {w: 20 + 10 * n for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 _SCALES = {"thousand": 1000, "million": 10**6}
@@ -31,7 +39,7 @@ def words(text: str) -> list[str]:
     """The words in lower case and the numbers in digits, in order: `Find Tom's f(2.50) - two x.` is find toms f 2.5 2 x."""
     text = _folded(text).replace("'", "")
     if "\\" in text:
-        text = _LAYOUT.sub(" ", text)
+        text = _DIGITS_OF_FRACTION.sub(r" frac \1 \2 ", _LAYOUT.sub(" ", text))
     found = (_ASCII if text.isascii() else _ANY).findall(text)
     if _DOTTED.search(text):
         found = [_plain(t) if is_number(t) else t for t in found]
@@ -39,14 +47,26 @@ def words(text: str) -> list[str]:
 
 
 def signs(text: str) -> list[str]:
-    """The signs of its formulas, sorted, a run of primes as one: `f''(x) - 1 = 0` has '' - =; hyphens and apostrophes do not count."""
-    found = _SIGN.findall(_HYPHEN.sub("", _folded(text)))
+    """The signs of its formulas, sorted, primes as one: `f''(x) - 1 = 0` has '' - =; hyphens and apostrophes are none."""
+    if text.isascii() and not _MAY_BE_SIGN.search(text):  # as most word problems: a tenth of the time
+        return []
+    found = _SIGN.findall(_folded(text))
     return sorted(_LATEX_SIGN.get(s) or _LATEX_SIGN[s[:2]] if s[0] == "\\" else s for s in found)
 
 
 def is_number(word: str) -> bool:
     """Whether a word of `words` is a number: of all that can begin one, only digits and the point sort before the colon."""
     return word < ":"
+
+
+def is_bare(text: str) -> bool:
+    """Whether a text has no punctuation and no sign: in a copy they were taken away, `8 \\cdot 4-6` has become `8cdot 46`."""
+    return not _MARK.search(text)
+
+
+def squeezed(text: str) -> str:
+    """Its letters and digits alone, by which a bare copy is known."""
+    return _NO_LETTER.sub("", text.lower())
 
 
 def _folded(text: str) -> str:
