@@ -19,7 +19,7 @@ import pytest
 
 from conftest import ROOT, TINY, TINY_RM, stage
 
-KILLS = 6  # of each of the four stages: 24 in all
+KILLS = 5  # of each of the four stages: 20 in all
 
 
 class CountingProxy(ThreadingHTTPServer):

