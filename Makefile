@@ -15,7 +15,7 @@ MODEL ?= 0
 
 help: ## show this page
 	@echo 'Turn a model into math data. Usage: make TARGET; variables go before or after, as in: make all-domains MODEL=0 SCALE=0.01'
-	@echo; grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo; grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo; echo 'Stages (python exp/STAGE.py --help):'; $(PYTHON3) scripts/stages.py
 
 setup: .venv/.lock ## the environment, from the lock of this platform (PLATFORM=cpu or gpu, TORCH_INDEX=url of torch wheels)
@@ -27,7 +27,7 @@ setup: .venv/.lock ## the environment, from the lock of this platform (PLATFORM=
 all-domains: setup ## the main job: six domains of problems, answers and ranked answers (MODEL=0 SCALE= RUN= DRY=1)
 	@./run_math_generation.sh "$(MODEL)" 2
 
-refine: setup ## a finished run cleaned, decontaminated, verified, paired, exported, reported (RUN=folder MODEL=0 BENCHMARKS=a,b FORMAT=)
+refine: setup ## a finished run cleaned, decontaminated, verified, paired, exported, reported (RUN= MODEL=0 BENCHMARKS=a,b FORMAT= OVERWRITE=1)
 	@scripts/refine_dataset.sh "$(if $(RUN),$(if $(wildcard $(RUN)),$(RUN),data/$(RUN)))" "$(MODEL)"
 
 eval-tiny: setup ## 600 fresh problems, half a minute with the embedded model (MODEL="0 0+my/adapter" RUN= EVAL_FLAGS= DRY=1)
@@ -67,7 +67,7 @@ format: setup ## let ruff and shfmt write their format, and the README its table
 	.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 	.venv/bin/shfmt -i 2 -w $(SHELLS) && .venv/bin/python scripts/stages.py --write README.md
 
-bench: setup ## ratios measured in one run: stages over the raw LLM.generate, the grader over math-verify alone
+bench: setup ## ratios measured in one run: stages over raw vLLM, the grader over math-verify, cleaning over datasketch, GRPO over TRL
 	.venv/bin/python exp/bench_generation.py --model_path data/models/tiny
 	.venv/bin/python exp/bench_answers.py
 	.venv/bin/python exp/bench_cleaning.py

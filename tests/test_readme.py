@@ -43,3 +43,9 @@ def test_the_readme_is_under_200_lines_and_its_files_exist():
     assert text.count("\n") < 200
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / path).exists(), path
+
+
+def test_make_help_shows_every_target_that_says_what_it_does():
+    targets = re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    shown = subprocess.run(["make", "help", f"PYTHON3={sys.executable}"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert "train-gsm8k" in targets and [t for t in targets if f"\n  {t} " not in shown] == []
