@@ -11,6 +11,8 @@ much longer one may be than the other, as DPO learns length where length is the 
 scores (responses that were not ranked) only right over wrong makes a pair.
 """
 
+import math
+
 from lib import cli, rows, sources
 from lib.output import Output
 from lib.report import markdown, percent
@@ -21,6 +23,8 @@ def pair(row: dict, min_agreement: float, min_margin: float, max_length_ratio: f
     texts, marks, scores = row["responses"], row["marks"], row.get("scores")
     made = {"id": row.get("id") or rows.row_id(row["instruction"]), "question": row["instruction"], "answer": row["answer"]}
     made |= {"agreement": row["agreement"], "prompt": [{"role": "user", "content": row["instruction"]}]}
+    if scores and not all(map(math.isfinite, scores)):
+        return made, "score is not a number"
     if row["agreement"] < min_agreement:
         return made, "little agreement"
     ranked = sorted(range(len(texts)), key=lambda k: -scores[k]) if scores else list(range(len(texts)))

@@ -34,6 +34,7 @@ PAIRS = [
     pytest.param(row((GOOD, "right", 5.0), (f" {GOOD}\n", "right", 1.0)), None, "nothing to reject", id="never identical"),
     pytest.param(row((GOOD, "right", 5.0), (OTHER, "right", 4.8)), None, "small margin", id="too close to call"),
     pytest.param(row((GOOD, "right", 5.0), (BAD, "wrong", 1.0), agreement=0.4), None, "little agreement", id="who knows the answer"),
+    pytest.param(row((GOOD, "right", 5.0), (BAD, "wrong", float("nan"))), None, "score is not a number", id="no score at all"),
     pytest.param(row((GOOD, "right", 0), (BAD, "wrong", 0), scored=False), (GOOD, BAD), None, id="without scores right over wrong"),
     pytest.param(row((GOOD, "right", 0), (OTHER, "right", 0), scored=False), None, "nothing to reject", id="and nothing else"),
 ]  # fmt: skip
