@@ -68,10 +68,10 @@ format: setup ## let ruff and shfmt write their format, and the README its table
 	.venv/bin/shfmt -i 2 -w $(SHELLS) && .venv/bin/python scripts/stages.py --write README.md
 
 bench: setup ## ratios measured in one run: stages over raw vLLM, the grader over math-verify, cleaning over datasketch, GRPO over TRL
-	.venv/bin/python exp/bench_generation.py --model_path data/models/tiny
-	.venv/bin/python exp/bench_answers.py
-	.venv/bin/python exp/bench_cleaning.py
-	.venv/bin/python exp/bench_training.py --model_path data/models/tiny
+	PYTHONPATH=exp .venv/bin/python tests/bench/bench_generation.py --model_path data/models/tiny
+	PYTHONPATH=exp .venv/bin/python tests/bench/bench_answers.py
+	PYTHONPATH=exp .venv/bin/python tests/bench/bench_cleaning.py
+	PYTHONPATH=exp .venv/bin/python tests/bench/bench_training.py --model_path data/models/tiny
 
 clean: ## remove the environment and caches, never data
 	rm -rf .venv .pytest_cache .ruff_cache && find . -name __pycache__ -type d -prune -exec rm -r {} +

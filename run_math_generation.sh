@@ -21,7 +21,7 @@ ask() { # ask QUESTION DEFAULT: the answer on stdout
 
 if (($# == 0)); then
   [[ -t 0 ]] || die "usage: ./run_math_generation.sh MODEL MODE [DOMAIN [COUNT]]; modes: $modes"
-  "$python" "$root/exp/preflight.py" --menu
+  "$python" "$root/exp/check_run.py" --menu
   model=$(ask 'Model (a number, a folder or a hub name)' 0)
   printf '%s\n' "Modes: $modes"
   mode=$(ask Mode 2)

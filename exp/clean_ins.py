@@ -5,7 +5,7 @@ in    algebra_ins.json, …   instruction, and whatever else (it passes untouche
 out   clean.json            the rows that are left, in their order; clean.json.dropped.jsonl: why, place, partner, score
       python exp/clean_ins.py --ins_data_path data/demo/algebra_ins.json --save_path data/demo/algebra_ins_clean.json --audit 5
 
-Rules (lib/problem_filters) go first, then benchmarks (lib/contamination), then repeats and near-duplicates (lib/duplicates); a
+Rules (lib/quality/rules) go first, then benchmarks (lib/quality/contamination), then repeats and near-duplicates (lib/quality/duplicates); a
 near-duplicate of a row in a benchmark is in that benchmark. --skip_rules "not English" lets that rule's rows pass. A problem that
 differs from a benchmark's in its numbers alone counts as in it, but not with --same_numbers. --audit N shows N dropped rows.
 """
@@ -27,8 +27,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import cli, contamination, duplicates, generate, likeness, problem_filters, progress, quality, rows, sources, wording
+from lib import cli, progress, rows, sources
+from lib.inference import generate
 from lib.output import Output
+from lib.quality import contamination, duplicates, generations, likeness, rules, wording
 
 CHUNK = 500  # rows that a worker judges at a time: some 50 ms
 
@@ -44,7 +46,7 @@ class Judged(NamedTuple):
 
 def version() -> str:
     """A hash of the code that decides: a run that was interrupted is not finished by other rules."""
-    modules = (contamination, duplicates, likeness, problem_filters, quality, wording)
+    modules = (contamination, duplicates, likeness, rules, generations, wording)
     return hashlib.sha256(b"".join(Path(m.__file__).read_bytes() for m in modules)).hexdigest()[:12]
 
 
@@ -52,10 +54,10 @@ Verdict = tuple[str | None, contamination.Hit | None]
 
 
 def judge(
-    limits: problem_filters.Limits, skipped: frozenset[str], known: contamination.Benchmarks | None, texts: list[str]
+    limits: rules.Limits, skipped: frozenset[str], known: contamination.Benchmarks | None, texts: list[str]
 ) -> list[Verdict]:
     """For each text the rule that drops it, or else the question of a benchmark that it is."""
-    reasons = [problem_filters.why(text, limits, skipped) for text in texts]
+    reasons = [rules.why(text, limits, skipped) for text in texts]
     return [(why, None if why or not known else known.find(text)) for why, text in zip(reasons, texts, strict=True)]
 
 
@@ -119,7 +121,7 @@ def decided(found: Iterator[Judged]) -> Iterator[tuple[Judged, str | None, dict 
         elif match.partner in leaked:
             yield this, "in benchmark", leaked[match.partner], round(match.score, 4)
         else:
-            same = quality.normalised(this.row["instruction"]) == quality.normalised(match.text)
+            same = generations.normalised(this.row["instruction"]) == generations.normalised(match.text)
             partner = {"place": places[match.partner], "instruction": match.text}
             yield this, "repeat" if same else "near-duplicate", partner, round(match.score, 4)
 
@@ -162,12 +164,12 @@ def main(
     paths, against, skipped = (
         tuple(p.strip() for p in t.split(",") if p.strip()) for t in (ins_data_path, benchmarks, skip_rules)
     )
-    limits = problem_filters.Limits(min_words, max_words, min_chars, max_chars)
+    limits = rules.Limits(min_words, max_words, min_chars, max_chars)
     if not paths or not 0 <= min_words <= max_words or not 0 <= min_chars <= max_chars or audit < 0:
         raise cli.UserError(f"--ins_data_path {ins_data_path!r}, limits {limits}, --audit {audit}: files; least, most; a number")
     for rule in skipped:
-        if rule not in dict(problem_filters.RULES):
-            raise cli.UserError(f"--skip_rules: no rule {rule!r}; {cli.near(rule, dict(problem_filters.RULES))}")
+        if rule not in dict(rules.RULES):
+            raise cli.UserError(f"--skip_rules: no rule {rule!r}; {cli.near(rule, dict(rules.RULES))}")
     settings = vars(limits) | {"skip_rules": sorted(skipped), "same_numbers": same_numbers}
     settings |= {"benchmarks": len(against), "cleaner": version()}
     out = Output(save_path, "clean_ins", settings, paths + against, overwrite)

@@ -6,7 +6,7 @@ out   data/eval/aime_model_comparison.json   best_model, base_model, models with
       python exp/compare_evals.py --results_paths data/eval/base.json,data/eval/tuned.json \
           --save_path data/eval/aime_model_comparison.json
 
-Each model is held against `--base` (a model_type; else the first file) on the same problems, as lib/metrics.compare says.
+Each model is held against `--base` (a model_type; else the first file) on the same problems, as lib/evaluation/metrics.compare says.
 Files with other problems, gold answers, prompt or sampling are refused; `--allow_different` compares the problems they share.
 """
 
@@ -16,8 +16,9 @@ import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lib import cli, metrics, rows
-from lib.report import markdown, percent
+from lib import cli, rows
+from lib.evaluation import metrics
+from lib.tables import markdown, percent
 
 SAMPLING = ("prompt", "temperature", "top_p", "max_tokens", "n_sampling")
 COUNTED = ("truncated", "no_answer", "wrong")  # samples; shown as shares

@@ -12,10 +12,11 @@ Rafailov et al. 2023, arXiv 2305.18290; --beta holds it near the model that it s
 import time
 from pathlib import Path
 
-from lib import cli, conversations, models, policy, progress, rows, training, vital_signs
-from lib.model_folder import ModelFolder
+from lib import cli, models, progress, rows
+from lib.output_folder import ModelFolder
+from lib.training import conversations, loop, policy, train_log
 
-SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "grad_norm", *vital_signs.PACE)
+SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "grad_norm", *train_log.PACE)
 SIDES = ("chosen", "rejected")
 
 
@@ -64,7 +65,7 @@ def main(
     model = models.find(model_path, adapter_path)
     how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=max_length, load_in_4bit=load_in_4bit,
                          seed=seed)  # fmt: skip
-    schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+    schedule = loop.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
     settings = {"data": rows.sha256(data_path), "num_examples": num_examples, "beta": beta, **how.settings, **schedule.settings}
     folder, began = ModelFolder(save_path, "dpo", settings, overwrite), time.monotonic()
     if folder.finished:
@@ -77,7 +78,7 @@ def main(
         raise cli.UserError(f"{data_path}: every pair is longer than --max_length {max_length} tokens")
     folder.open()
     rows.write_whole(folder.part / "dropped.jsonl", b"".join(rows.dumps(row) + b"\n" for row in dropped))
-    signs = vital_signs.callback(folder.part, SHOWN)
+    signs = train_log.callback(folder.part, SHOWN)
 
     def start(batch_size: int, gradient_accumulation: int) -> tuple:
         trained = policy.load(how)
@@ -94,9 +95,9 @@ def main(
     def largest(trainer: object, batch_size: int) -> dict:
         return trainer.data_collator([trainer.train_dataset[k] for k in range(len(pairs))[-batch_size:]])
 
-    trained, _ = training.run(folder, schedule, start, largest)
-    folder.finish(lambda whole: policy.save(trained, whole), keep=(vital_signs.LOG, "dropped.jsonl"))
-    margins = [step["rewards/margins"] for step in vital_signs.read(Path(save_path)) if "rewards/margins" in step]
+    trained, _ = loop.run(folder, schedule, start, largest)
+    folder.finish(lambda whole: policy.save(trained, whole), keep=(train_log.LOG, "dropped.jsonl"))
+    margins = [step["rewards/margins"] for step in train_log.read(Path(save_path)) if "rewards/margins" in step]
     cli.say(f"wrote {save_path}: {len(pairs):,} pairs, {len(dropped):,} dropped (too long), reward margin {margins[0]:.3f} to "
             f"{margins[-1]:.3f}, {progress.clock(time.monotonic() - began)}")  # fmt: skip
 

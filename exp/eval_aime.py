@@ -11,8 +11,11 @@ seed), but `accuracy` is the mean over samples (avg@n): what it called accuracy,
 import re
 from pathlib import Path
 
-from lib import answers, cli, evaluation, exact, generate, latex, results
-from lib.evaluation import Plan
+from lib import cli
+from lib.evaluation import benchmark, results
+from lib.evaluation.benchmark import Plan
+from lib.grading import answers, exact, latex
+from lib.inference import generate
 
 SYSTEM = (
     "You are a mathematical problem solver. Solve the given problem step by step and put your final answer, an integer from 0 to "
@@ -65,17 +68,17 @@ def main(
     overwrite: bool = False,
 ):
     backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
-    model = evaluation.prepared(model_path, adapter_path, max_model_len)
-    model_type = evaluation.label(model_type or model.name)
+    model = benchmark.prepared(model_path, adapter_path, max_model_len)
+    model_type = benchmark.label(model_type or model.name)
     path = Path(save_dir) / f"aime_eval_combined_{model_type}_t{temperature:g}_n{n_sampling}.json"
     problems = []
-    for row in evaluation.read(test_data_path, "problem", num_problems, is_answer):
+    for row in benchmark.read(test_data_path, "problem", num_problems, is_answer):
         chat = ({"role": "system", "content": SYSTEM}, {"role": "user", "content": USER.format(problem=row["problem"])})
-        problems.append(evaluation.problem(row, row["problem"], latex.canonical(row["answer"]), chat))
+        problems.append(benchmark.problem(row, row["problem"], latex.canonical(row["answer"]), chat))
     plan = Plan("eval_aime", "aime", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
-    samples = evaluation.ask(path, plan, problems, (test_data_path,), overwrite)
-    graded = [within_range(s) for s in answers.in_parallel(evaluation.grade, samples)]
-    found = results.figures(plan, len(problems), evaluation.prompt_hash(problems), graded)
+    samples = benchmark.ask(path, plan, problems, (test_data_path,), overwrite)
+    graded = [within_range(s) for s in answers.in_parallel(benchmark.grade, samples)]
+    found = results.figures(plan, len(problems), benchmark.prompt_hash(problems), graded)
     results.write(path, found | {"tier": tier(found["accuracy"])}, graded)
     cli.say(f"tier of avg@{n_sampling}: {tier(found['accuracy'])}")
 

@@ -14,8 +14,11 @@ import csv
 import io
 from pathlib import Path
 
-from lib import answers, cli, evaluation, exact, formats, generate, latex, results, rows
-from lib.evaluation import Plan
+from lib import cli, rows
+from lib.evaluation import benchmark, results
+from lib.evaluation.benchmark import Plan
+from lib.grading import answers, exact, formats, latex
+from lib.inference import generate
 
 COLUMNS = ("id", "sample", "question", "gold", "response", "extracted", "correct", "correct_strict", "how", "why",
            "has_thinking", "has_answer", "fits_format", "finish_reason", "tokens")  # fmt: skip
@@ -62,18 +65,18 @@ def main(
     if path.suffix != ".csv":
         raise cli.UserError(f"--save_path {save_path}: expected a .csv name; the figures go beside it into .json")
     backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
-    model = evaluation.prepared(model_path, adapter_path, max_model_len)
-    model_type = evaluation.label(model_type or model.name)
+    model = benchmark.prepared(model_path, adapter_path, max_model_len)
+    model_type = benchmark.label(model_type or model.name)
     problems = []
-    for row in evaluation.read(
+    for row in benchmark.read(
         test_data_path, "question", num_problems, lambda gold: exact.number(latex.canonical(gold)) is not None
     ):
         chat = ({"role": "system", "content": layout.system_prompt}, {"role": "user", "content": row["question"]})
-        problems.append(evaluation.problem(row, row["question"], row["answer"], chat))
+        problems.append(benchmark.problem(row, row["question"], row["answer"], chat))
     plan = Plan("eval_gsm8k", "gsm8k", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
-    samples = evaluation.ask(path.with_suffix(".json"), plan, problems, (test_data_path,), overwrite)
-    graded = [laid_out(s, layout) for s in answers.in_parallel(evaluation.grade, samples)]
-    found = results.figures(plan, len(problems), evaluation.prompt_hash(problems), graded)
+    samples = benchmark.ask(path.with_suffix(".json"), plan, problems, (test_data_path,), overwrite)
+    graded = [laid_out(s, layout) for s in answers.in_parallel(benchmark.grade, samples)]
+    found = results.figures(plan, len(problems), benchmark.prompt_hash(problems), graded)
     looks = {"thinking_proportion": "has_thinking", "answer_proportion": "has_answer", "format_accuracy": "fits_format"}
     found |= {"format": format} | {k: results.percent(sum(s[look] for s in graded) / len(graded)) for k, look in looks.items()}
     rows.write_whole(path, table(graded))

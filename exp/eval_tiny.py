@@ -1,6 +1,6 @@
 """Evaluate a model on 600 fresh procedural problems in six domains, of which the embedded model was trained on none.
 
-in    nothing                the problems are drawn by lib/problems.py: --problems_seed names the set, 0 is the model card's
+in    nothing                the problems are drawn by lib/tiny/problems.py: --problems_seed names the set, 0 is the model card's
 out   base.json              `results` with worked share and accuracy, and `records`; `base_responses.json`: the samples
       python exp/eval_tiny.py --model_path data/models/tiny --save_path data/eval/base.json
 
@@ -11,8 +11,12 @@ configs/formats.yaml instead of the embedded model's own.
 
 from pathlib import Path
 
-from lib import answers, cli, evaluation, formats, generate, problems, results, rows
-from lib.evaluation import Plan, Problem
+from lib import cli, rows
+from lib.evaluation import benchmark, results
+from lib.evaluation.benchmark import Plan, Problem
+from lib.grading import answers, formats
+from lib.inference import generate
+from lib.tiny import problems
 
 SYSTEM = "You are a math tutor for {domain}."
 
@@ -54,17 +58,17 @@ def main(
         raise cli.UserError(f"--num_problems {num_problems}: at least 1 problem")
     path = Path(save_path)
     backend = generate.Backend(engine, base_url, batch_size)
-    model = evaluation.prepared(model_path, adapter_path)
-    model_type = evaluation.label(model_type or model.name)
+    model = benchmark.prepared(model_path, adapter_path)
+    model_type = benchmark.label(model_type or model.name)
     plan = Plan("eval_tiny", "fresh", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
     layout, asked = formats.find(format) if format else None, []
     for number, p in enumerate(problems.fresh(num_problems, problems_seed)):
         system = layout.system_prompt if layout else SYSTEM.format(domain=p.domain.replace("_", " "))
         chat = ({"role": "system", "content": system}, {"role": "user", "content": p.question})
         asked.append(Problem(rows.row_id(p.question), p.domain, str(number), p.question, str(p.answer), chat))
-    samples = evaluation.ask(path, plan, asked, (), overwrite)
-    graded = answers.in_parallel(evaluation.grade, samples)
-    found = results.figures(plan, len(asked), evaluation.prompt_hash(asked), graded)
+    samples = benchmark.ask(path, plan, asked, (), overwrite)
+    graded = answers.in_parallel(benchmark.grade, samples)
+    found = results.figures(plan, len(asked), benchmark.prompt_hash(asked), graded)
     w = worked(graded)
     if layout:
         w |= {"format": format, "format_accuracy": results.percent(sum(layout.fits(s["response"]) for s in graded) / len(graded))}

@@ -13,8 +13,8 @@ import hashlib
 from pathlib import Path
 
 from lib import cli, models, provenance, rows
-from lib.model_folder import ModelFolder
-from lib.report import markdown
+from lib.output_folder import ModelFolder
+from lib.tables import markdown
 
 CARD = """---
 license: {license}

@@ -14,8 +14,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lib import chat, cli, models, policy, problems, rows
-from lib.model_folder import ModelFolder
+from lib import chat, cli, models, rows
+from lib.output_folder import ModelFolder
+from lib.tiny import problems
+from lib.training import policy
 
 METHODS = ("lora", "merged_16bit", "merged_4bit", "gguf")
 CONVERTER = "convert_hf_to_gguf.py"

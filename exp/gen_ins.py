@@ -12,9 +12,11 @@ The pre-query prompt is the model's own chat template with the domain's system p
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lib import chat, cli, generate, models, progress, quality
-from lib.engine import Reply, Request
+from lib import chat, cli, models, progress
+from lib.inference import generate
+from lib.inference.requests import Reply, Request
 from lib.output import Output
+from lib.quality import generations
 from lib.rows import derive_seed, row_id
 
 ATTEMPTS_PER_ROW = 4
@@ -73,7 +75,7 @@ def main(
             raise cli.UserError(f"the pre-query prompt and --max_tokens {max_tokens} do not fit the context of {model.name}")
         text, finish_reason = reply.completions[0].text.strip(), reply.completions[0].finish_reason
         row = {"id": row_id(domain, text), "instruction": text, "domain": domain}
-        why = quality.why_unusable(text, finish_reason)
+        why = generations.why_unusable(text, finish_reason)
         out.add(reply.key, row, why)
         if not why and is_new(text, seen):
             good += 1
@@ -105,7 +107,7 @@ def main(
 
 def is_new(text: str, seen: set[str]) -> bool:
     """Whether a text is none of `seen`, to which it is then added."""
-    text = quality.normalised(text)
+    text = generations.normalised(text)
     return text not in seen and not seen.add(text)
 
 

@@ -8,8 +8,9 @@ out   algebra_ins_7res.json   id, instruction, responses, finish_reasons
 All answers of a row are one request: the engine reads the prompt once and samples each with a seed of its own.
 """
 
-from lib import cli, generate, models, rows
-from lib.engine import Completion
+from lib import cli, models, rows
+from lib.inference import generate
+from lib.inference.requests import Completion
 from lib.output import Output
 
 

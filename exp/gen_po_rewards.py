@@ -12,8 +12,9 @@ code through transformers: --trust_remote_code allows that code to run.
 import math
 from dataclasses import replace
 
-from lib import cli, generate, models, rows
-from lib.engine import Reply, Request
+from lib import cli, models, rows
+from lib.inference import generate
+from lib.inference.requests import Reply, Request
 from lib.output import Output
 
 

@@ -8,8 +8,9 @@ out   algebra_ins_res.json   id, instruction, response, finish_reason
 Thinking between <think> tags stays in the response. An answer cut off by --max_tokens has finish_reason "length".
 """
 
-from lib import cli, generate, models, rows
-from lib.engine import Completion
+from lib import cli, models, rows
+from lib.inference import generate
+from lib.inference.requests import Completion
 from lib.output import Output
 
 

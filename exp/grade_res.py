@@ -10,9 +10,12 @@ whose gold cannot be read are dropped and said, never scored. A gold may still b
 
 from collections import Counter
 
-from lib import answers, cli, evaluation, generate, metrics, progress, rows
+from lib import cli, progress, rows
+from lib.evaluation import benchmark, metrics
+from lib.grading import answers
+from lib.inference import generate
 from lib.output import Output
-from lib.report import percent
+from lib.tables import percent
 
 BATCH = 2000  # rows between two looks at the clock
 
@@ -43,7 +46,7 @@ def main(responses_path: str, save_path: str, strict: bool = False, overwrite: b
 
     def graded(key: int) -> dict:
         row = found[key][1]
-        return row if golds[key] is None else row | evaluation.verdict(row | {"answer": golds[key]}, strict)
+        return row if golds[key] is None else row | benchmark.verdict(row | {"answer": golds[key]}, strict)
 
     for start in range(0, len(todo), BATCH):
         batch = todo[start : start + BATCH]

@@ -5,7 +5,7 @@ out   models/grpo/           the adapter or the model, its tokenizer, settings.j
       python exp/grpo.py --config configs/grpo/tiny.yaml --model_path data/models/tiny --data_path data/tiny/train.json \\
           --save_path models/grpo
 
-Shao et al. 2024, arXiv 2402.03300. --rewards names what is paid and how much, as in lib/rewards.py; a set that pays a
+Shao et al. 2024, arXiv 2402.03300. --rewards names what is paid and how much, as in lib/rewards; a set that pays a
 cheat more than an honest answer is refused by the reward lint, unless --unsafe_rewards. A collapse (answers too short, groups all
 alike, an adapter that stays zero, KL too large) stops the run with a checkpoint and the reason.
 """
@@ -14,9 +14,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from lib import cli, conversations, formats, models, policy, progress, reward_lint, rows, training, vital_signs
-from lib import rewards as known_rewards
-from lib.model_folder import ModelFolder
+from lib import cli, models, progress, rows
+from lib.grading import formats
+from lib.output_folder import ModelFolder
+from lib.rewards import lint
+from lib.rewards import registry as known_rewards
+from lib.training import conversations, loop, policy, train_log
 
 GPU_SHARE = 0.8  # of the GPU's memory is vLLM's when it samples beside the training, as in the seed
 
@@ -118,7 +121,7 @@ def main(
     overwrite: bool = False,
 ):
     spec, layout = known_rewards.find(rewards), formats.find(format)
-    if findings := reward_lint.lint(spec, layout):
+    if findings := lint.lint(spec, layout):
         if not unsafe_rewards:
             raise cli.UserError(f"--rewards {rewards}: {findings[0]}; exp/check_rewards.py shows all {len(findings)}; "
                                 "--unsafe_rewards trains with it all the same")  # fmt: skip
@@ -134,7 +137,7 @@ def main(
     length = max_prompt_length + max_completion_length
     how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=length, load_in_4bit=load_in_4bit,
                          seed=seed)  # fmt: skip
-    schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+    schedule = loop.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
     settings = {"data": rows.sha256(data_path), "num_examples": num_examples, "format": format, "rewards": rewards,
                 "system_prompt": system_prompt, "max_steps": max_steps, "beta": beta, "num_generations": num_generations,
                 "max_prompt_length": max_prompt_length, "max_completion_length": max_completion_length,
@@ -154,8 +157,8 @@ def main(
     if long:
         cli.say(f"{long:,} questions longer than {max_prompt_length} tokens are left out")
     folder.open()
-    shown = ("reward", *(f"rewards/{name}/mean" for name, _, _ in spec), *vital_signs.GRPO)
-    signs = vital_signs.callback(folder.part, shown, vital_signs.Bounds(min_length, max_zero_variance, max_kl))
+    shown = ("reward", *(f"rewards/{name}/mean" for name, _, _ in spec), *train_log.GRPO)
+    signs = train_log.callback(folder.part, shown, train_log.Bounds(min_length, max_zero_variance, max_kl))
     more = {"num_generations": num_generations, "max_completion_length": max_completion_length, "temperature": temperature,
             "beta": beta, "max_steps": max_steps, "lr_scheduler_type": "constant_with_warmup",
             "reward_weights": [w for _, w, _ in spec]}  # fmt: skip
@@ -174,11 +177,11 @@ def main(
     def largest(trainer: object, batch_size: int) -> dict:
         return full_batch(batch_size, max_prompt_length, max_completion_length)
 
-    trained, trainer = training.run(folder, schedule, start, largest)
+    trained, trainer = loop.run(folder, schedule, start, largest)
     if signs.why:
         raise cli.UserError(f"stopped at step {trainer.state.global_step}: {signs.why}; its checkpoint is in {folder.part}")
-    folder.finish(lambda whole: policy.save(trained, whole), keep=(vital_signs.LOG,))
-    paid = [step["reward"] for step in vital_signs.read(Path(save_path)) if "reward" in step]
+    folder.finish(lambda whole: policy.save(trained, whole), keep=(train_log.LOG,))
+    paid = [step["reward"] for step in train_log.read(Path(save_path)) if "reward" in step]
     ends = [sum(part) / len(part) for part in (paid[:10], paid[-10:])]
     cli.say(f"wrote {save_path}: {len(paid):,} steps, reward {ends[0]:.3f} to {ends[1]:.3f} (first and last ten), "
             f"{progress.clock(time.monotonic() - began)}")  # fmt: skip

@@ -1,6 +1,6 @@
 """Make the embedded model: train the policy from scratch, or with --policy_path its reward model.
 
-in    nothing for the policy (lib/problems makes its texts); for the reward model the policy's folder
+in    nothing for the policy (lib/tiny/problems makes its texts); for the reward model the policy's folder
 out   a model folder of under 5 MB: config.json, model.safetensors, tokenizer, chat template, README.md with measured figures
       python exp/make_tiny.py --save_path data/models/tiny
 
@@ -15,8 +15,9 @@ import shutil
 import time
 from pathlib import Path
 
-from lib import cli, models, problem_templates, problems, rows, tiny, tiny_card
-from lib import tiny_training as training
+from lib import cli, models, rows
+from lib.tiny import card, problems, recipe, templates
+from lib.tiny import optimizer as training
 
 BLOCK = 1500  # documents drawn, sorted by length and batched together: about 25 steps
 SAVE_EVERY = 2_000_000  # tokens between checkpoints, some five minutes
@@ -32,8 +33,8 @@ def train_policy(save_path: Path, settings: dict) -> None:
     seed, tokens, dev_problems, fresh_problems = (settings[k] for k in ("seed", "tokens", "dev_problems", "fresh_problems"))
     part = Path(f"{save_path}.part")
     part.mkdir(parents=True, exist_ok=True)
-    tokenizer = tiny.make_tokenizer(seed)
-    model = tiny.make_model(tokenizer, seed)
+    tokenizer = recipe.make_tokenizer(seed)
+    model = recipe.make_model(tokenizer, seed)
     steppers = training.optimizers(model)
     state = restore(part / "state.pt", seed, model, steppers)
     dev = problems.development(dev_problems, seed)
@@ -41,7 +42,7 @@ def train_policy(save_path: Path, settings: dict) -> None:
     began, told, told_seen = time.monotonic() - state["seconds"], time.monotonic(), state["seen"]
     while state["seen"] < tokens:
         label = f"{seed} {state['block']}"
-        made = tiny.documents(BLOCK, label, *(EARLY if state["seen"] < 0.45 * tokens else LATE))
+        made = recipe.documents(BLOCK, label, *(EARLY if state["seen"] < 0.45 * tokens else LATE))
         for ids, weights in training.batches(tokenizer, made, random.Random(label)):
             training.set_rate(steppers, state["step"], state["seen"] / tokens)
             loss = training.loss_of(model, ids, weights)
@@ -60,7 +61,7 @@ def train_policy(save_path: Path, settings: dict) -> None:
             told, told_seen = now, state["seen"]
         # Ten looks in the second half; the last ones are made at a low rate and mostly win.
         if last or state["seen"] > 0.5 * tokens and state["seen"] - state["looked"] > 0.05 * tokens:
-            state["looked"], right = state["seen"], tiny_card.working_out(model, tokenizer, dev)
+            state["looked"], right = state["seen"], card.working_out(model, tokenizer, dev)
             cli.say(f"{state['seen']:,} tokens: {right:.3f} of {len(dev)} development problems right when worked out")
             if right >= state["best"]:
                 state |= {"best": right, "best_at": state["seen"]}
@@ -75,13 +76,13 @@ def train_policy(save_path: Path, settings: dict) -> None:
         "tokens": tokens,
         "dev_problems": dev_problems,
         "parameters": model.num_parameters(),
-        "templates": len(problem_templates.TEMPLATES),
+        "templates": len(templates.TEMPLATES),
         "threads": torch.get_num_threads(),
         "invented": fresh_problems // 3,
     }
-    solved = tiny_card.solving(model, tokenizer, fresh_problems, seed)
-    invented = {t: tiny_card.inventing(model, tokenizer, fresh_problems // 3, t, seed) for t in (1.0, 0.9)}
-    finish(save_path, settings, model, tokenizer, tiny_card.policy_card(facts, solved, invented))
+    solved = card.solving(model, tokenizer, fresh_problems, seed)
+    invented = {t: card.inventing(model, tokenizer, fresh_problems // 3, t, seed) for t in (1.0, 0.9)}
+    finish(save_path, settings, model, tokenizer, card.policy_card(facts, solved, invented))
 
 
 def restore(path: Path, seed: int, model: object, steppers: list) -> dict:
@@ -106,13 +107,13 @@ def judged_answers(policy: object, tokenizer: object, count: int, seed: int) -> 
     """Whole chats with the policy's distinct answers to training problems, half of them hotter, and whether each is right."""
     asked, found = problems.training(count, f"reward {seed}"), []
     for temperature, some in ((0.8, asked[: count // 2]), (1.0, asked[count // 2 :])):
-        prompts = [tiny.before_answer(p.question) for p in some]
-        answers = tiny_card.complete(policy, tokenizer, prompts, temperature, seed, n=7)
+        prompts = [recipe.before_answer(p.question) for p in some]
+        answers = card.complete(policy, tokenizer, prompts, temperature, seed, n=7)
         for i, (problem, texts) in enumerate(zip(some, answers, strict=True)):
             # A judge is mostly shown a chat without a system prompt; a quarter have it, so that both are known.
             domain = problem.domain if i % 4 == 0 else None
             for text in sorted({*texts} - {""}):
-                found.append((tiny.after_answer(problem.question, text, domain), tiny_card.is_right(problem, text)))
+                found.append((recipe.after_answer(problem.question, text, domain), card.is_right(problem, text)))
     return found
 
 
@@ -157,9 +158,9 @@ def train_judge(policy_path: Path, save_path: Path, settings: dict) -> None:
         "seconds": time.monotonic() - began,
         "threads": torch.get_num_threads(),
     }
-    chosen = tiny_card.choosing(policy, model, tokenizer, fresh_problems, seed)
+    chosen = card.choosing(policy, model, tokenizer, fresh_problems, seed)
     cli.say(f"of {fresh_problems} fresh problems right: {chosen}")
-    finish(save_path, settings, model, tokenizer, tiny_card.judge_card(made, chosen))
+    finish(save_path, settings, model, tokenizer, card.judge_card(made, chosen))
 
 
 def grouped(examples: list[tuple[str, bool]], rng: random.Random) -> list[list[tuple[str, bool]]]:
@@ -182,7 +183,7 @@ def finish(save_path: Path, settings: dict, model: object, tokenizer: object, ca
     """Write the folder aside, then give it its name: a finished name means a whole folder."""
     part = Path(f"{save_path}.part")
     shutil.rmtree(part / "whole", ignore_errors=True)
-    tiny.save(model, tokenizer, part / "whole", card)
+    recipe.save(model, tokenizer, part / "whole", card)
     for file in (part / "whole").iterdir():
         file.chmod(0o644)  # safetensors gives its own to the owner alone
     rows.write_json(part / "whole/settings.json", settings)

@@ -1,8 +1,8 @@
 """Make preference pairs of verified, ranked responses: a right one chosen, the worst other one rejected.
 
-in    refined/verified.json    from verify_res: instruction, responses, finish_reasons, scores, marks, answer, agreement
+in    refined/voted.json    from vote_res: instruction, responses, finish_reasons, scores, marks, answer, agreement
 out   refined/pairs.jsonl      id, prompt, chosen, rejected (messages), chosen_score, rejected_score, their marks, question, …
-      python exp/prep_pairs.py --verified_paths data/demo/refined/verified.json --save_path data/demo/refined/pairs.jsonl
+      python exp/prep_pairs.py --voted_paths data/demo/refined/voted.json --save_path data/demo/refined/pairs.jsonl
 
 Chosen is the best-scored response that is marked right; rejected the worst-scored wrong one, or where none is wrong the worst
 right one: there the score alone speaks. The two differ in their text and by --min_margin in their scores. A truncated response is
@@ -15,7 +15,7 @@ import math
 
 from lib import cli, rows, sources
 from lib.output import Output
-from lib.report import markdown, percent
+from lib.tables import markdown, percent
 
 
 def pair(row: dict, min_agreement: float, min_margin: float, max_length_ratio: float) -> tuple[dict, str | None]:
@@ -61,16 +61,16 @@ def lengths(pairs: list[dict]) -> list[str]:
 
 
 def main(
-    verified_paths: str,
+    voted_paths: str,
     save_path: str,
     min_agreement: float = 0.5,
     min_margin: float = 0.01,
     max_length_ratio: float = 4.0,
     overwrite: bool = False,
 ):
-    paths = tuple(p.strip() for p in verified_paths.split(",") if p.strip())
+    paths = tuple(p.strip() for p in voted_paths.split(",") if p.strip())
     if not paths or not 0 <= min_agreement <= 1 or min_margin < 0 or max_length_ratio < 1:
-        raise cli.UserError("--verified_paths wants files, --min_agreement a share from 0 to 1, --min_margin 0 or more, "
+        raise cli.UserError("--voted_paths wants files, --min_agreement a share from 0 to 1, --min_margin 0 or more, "
                             "--max_length_ratio 1 or more")  # fmt: skip
     bounds = {"min_agreement": min_agreement, "min_margin": min_margin, "max_length_ratio": max_length_ratio}
     out = Output(save_path, "prep_pairs", bounds, paths, overwrite)

@@ -1,24 +1,24 @@
 """Make training conversations of verified responses: the best one of each problem that enough of its responses agree on.
 
-in    algebra_ins_7res_verified.json, …   from verify_res: instruction, responses, marks, answer, agreement; several by commas
+in    algebra_ins_7res_voted.json, …   from vote_res: instruction, responses, marks, answer, agreement; several by commas
 out   sft.jsonl                           id, messages, question, answer, agreement
-      python exp/prep_sft.py --verified_paths data/demo/algebra_ins_7res_verified.json --save_path data/demo/sft.jsonl
+      python exp/prep_sft.py --voted_paths data/demo/algebra_ins_7res_voted.json --save_path data/demo/sft.jsonl
 
 The first response that is marked right is taken: of a ranked file the reward model's best. With --format it is laid out as that
 format of configs/formats.yaml asks, its prompt before it. Rows with less agreement than --min_agreement, and exact repeats of a
 problem, are dropped.
 """
 
-from lib import cli, conversations, formats, rows, sources
+from lib import cli, rows, sources
+from lib.grading import formats
 from lib.output import Output
+from lib.training import conversations
 
 
-def main(verified_paths: str, save_path: str, min_agreement: float = 0.5, format: str = "", overwrite: bool = False):
-    paths = tuple(p.strip() for p in verified_paths.split(",") if p.strip())
+def main(voted_paths: str, save_path: str, min_agreement: float = 0.5, format: str = "", overwrite: bool = False):
+    paths = tuple(p.strip() for p in voted_paths.split(",") if p.strip())
     if not paths or not 0 <= min_agreement <= 1:
-        raise cli.UserError(
-            f"--verified_paths {verified_paths!r} and --min_agreement {min_agreement}: files, and a share from 0 to 1"
-        )
+        raise cli.UserError(f"--voted_paths {voted_paths!r} and --min_agreement {min_agreement}: files, and a share from 0 to 1")
     layout = formats.find(format) if format else None
     out = Output(save_path, "prep_sft", {"min_agreement": min_agreement, "format": format}, paths, overwrite)
     if sources.announce(out, f"verified responses of {len(paths)} files"):

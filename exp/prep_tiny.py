@@ -1,14 +1,15 @@
 """Make training rows of the procedural problems: questions with worked solutions, none of them held out for evaluation.
 
-in    nothing                drawn by lib/problems.py; --seed names the draw
+in    nothing                drawn by lib/tiny/problems.py; --seed names the draw
 out   train.json             id, question, answer, solution, system_prompt, source_dataset (the domain), original_id
       python exp/prep_tiny.py --num_examples 1024 --save_path data/tiny/train.json
 
 `system_prompt` is the domain's, with which the embedded model was trained: grpo asks with it, sft with its --format's instead.
 """
 
-from lib import cli, problems, rows, sources
+from lib import cli, rows, sources
 from lib.output import Output
+from lib.tiny import problems
 
 
 def main(save_path: str, num_examples: int = 1024, seed: int = 0, overwrite: bool = False):

@@ -16,7 +16,8 @@ import socket
 import sys
 from pathlib import Path
 
-from lib import cli, engine_vllm, models
+from lib import cli, models
+from lib.inference import vllm_engine
 
 
 def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
@@ -27,7 +28,7 @@ def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool
     found += ["--gpu-memory-utilization", str(model.gpu_memory_utilization), "--generation-config", "vllm"]
     found += ["--max-model-len", str(model.max_model_len)] if model.max_model_len else []
     found += ["--runner", "pooling"] if pooling else []
-    found += ["--distributed-executor-backend", "uni", "--no-enable-chunked-prefill"] if engine_vllm.on_cpu() else []
+    found += ["--distributed-executor-backend", "uni", "--no-enable-chunked-prefill"] if vllm_engine.on_cpu() else []
     found += ["--enforce-eager"] if model.enforce_eager else []
     lora = ["--enable-lora", "--max-lora-rank", str(model.lora_rank)] if model.adapter else []
     found += [*lora, "--lora-modules", f"{model.name}={model.adapter}"] if lora else []
@@ -54,13 +55,13 @@ def main(model_path: str, port: int, adapter_path: str = "", pooling: bool = Fal
     if model.runner == "transformers":
         if not trust_remote_code:
             raise cli.UserError(f"{model.path} is scored by Python code of its own; --trust_remote_code allows that")
-        from lib.engine_transformers import serve
+        from lib.inference.reward_engine import serve
 
         serve(model, port, trust_remote_code)
         return
     _die_with_parent()
-    if engine_vllm.on_cpu():
-        engine_vllm.set_up_cpu(model, share=engine_vllm.cores() - 1)  # one core is left to the HTTP side
+    if vllm_engine.on_cpu():
+        vllm_engine.set_up_cpu(model, share=vllm_engine.cores() - 1)  # one core is left to the HTTP side
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     os.execv(command[0], command + flags(model, port, pooling or model.runner == "pooling", trust_remote_code))
 

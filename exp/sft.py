@@ -13,8 +13,10 @@ full takes the first 1,024 examples, rl_prep 256, as preparation for reinforceme
 import time
 from pathlib import Path
 
-from lib import cli, conversations, formats, models, policy, progress, rows, training, vision, vital_signs
-from lib.model_folder import ModelFolder
+from lib import cli, models, progress, rows
+from lib.grading import formats
+from lib.output_folder import ModelFolder
+from lib.training import conversations, images, loop, policy, train_log
 
 STAGES = {"full": 1024, "rl_prep": 256}
 
@@ -31,9 +33,9 @@ def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats
     return sorted(examples, key=lambda e: len(e["input_ids"])), dropped
 
 
-def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedule: training.Schedule) -> None:
+def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedule: loop.Schedule) -> None:
     """Train on the examples from the newest complete checkpoint on, and finish the folder."""
-    signs = vital_signs.callback(folder.part)
+    signs = train_log.callback(folder.part)
 
     def start(batch_size: int, gradient_accumulation: int) -> tuple:
         trained = policy.load(how)
@@ -42,15 +44,15 @@ def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedu
 
         config = SFTConfig(output_dir=str(folder.part), max_length=None, dataset_kwargs={"skip_prepare_dataset": not how.vision},
                            **schedule.arguments(batch_size, gradient_accumulation))  # fmt: skip
-        data = vision.dataset(examples) if how.vision else Dataset.from_list(examples)
+        data = images.dataset(examples) if how.vision else Dataset.from_list(examples)
         return trained, SFTTrainer(model=trained.model, processing_class=trained.tokenizer, train_dataset=data, args=config,
                                    callbacks=[signs])  # fmt: skip
 
     def largest(trainer: object, batch_size: int) -> dict:
         return trainer.data_collator([trainer.train_dataset[k] for k in range(len(examples))[-batch_size:]])
 
-    trained, _ = training.run(folder, schedule, start, largest)
-    folder.finish(lambda whole: policy.save(trained, whole), keep=(vital_signs.LOG, "dropped.jsonl"))
+    trained, _ = loop.run(folder, schedule, start, largest)
+    folder.finish(lambda whole: policy.save(trained, whole), keep=(train_log.LOG, "dropped.jsonl"))
 
 
 def main(
@@ -84,8 +86,8 @@ def main(
     if not placed:
         raise cli.UserError(f"--data_path {data_path!r} with {count} examples: nothing to learn from")
     how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=max_length, load_in_4bit=load_in_4bit,
-                         seed=seed, vision=vision.has_images(placed[0][1]))  # fmt: skip
-    schedule = training.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+                         seed=seed, vision=images.has_images(placed[0][1]))  # fmt: skip
+    schedule = loop.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
     settings = {"data": [rows.sha256(path) for path in paths], "num_examples": count, "format": format,
                 **how.settings, **schedule.settings}  # fmt: skip
     folder, began = ModelFolder(save_path, "sft", settings, overwrite), time.monotonic()
@@ -96,7 +98,7 @@ def main(
     cli.say(f"{manner} of {model.name} on up to {count:,} conversations of {data_path} -> {save_path}")
     policy.begin(backend, how.vision)
     if how.vision:
-        examples, dropped = vision.read(placed, model, max_length)
+        examples, dropped = images.read(placed, model, max_length)
     else:
         examples, dropped = encoded(placed, model, layout, max_length)
     if not examples:
@@ -104,7 +106,7 @@ def main(
     folder.open()
     rows.write_whole(folder.part / "dropped.jsonl", b"".join(rows.dumps(row) + b"\n" for row in dropped))
     train(how, folder, examples, schedule)
-    losses = [step["loss"] for step in vital_signs.read(Path(save_path)) if "loss" in step]
+    losses = [step["loss"] for step in train_log.read(Path(save_path)) if "loss" in step]
     cli.say(f"wrote {save_path}: {len(examples):,} conversations, {len(dropped):,} dropped (too long), loss {losses[0]:.3f} to "
             f"{losses[-1]:.3f}, {progress.clock(time.monotonic() - began)}")  # fmt: skip
     given = f"--model_path {model_path} --adapter_path" if lora_rank else "--model_path"

@@ -6,7 +6,7 @@
 # Makes data/MODEL_AllDomains_time/<domain>/… with combined_dataset_info.json and README.md.
 # RUN=name   names the folder data/name, or resumes it: call again, finished rows are not asked for again
 # SCALE=0.01 of the seed's 44,000 problems (default: 0.01 for the embedded model, 1 for others)   COUNT=n problems in each domain
-# Hours with DeepSeek-R1-Distill-Qwen-32B on one A100 80 GB: exp/preflight.py prints them with the arithmetic before it starts.
+# Hours with DeepSeek-R1-Distill-Qwen-32B on one A100 80 GB: exp/check_run.py prints them with the arithmetic before it starts.
 # REWARD_MODEL=…   SEED=0   JOBS=6 domains at a time   DRY=1   TRUST_REMOTE_CODE=1   POLICY_URL=…   REWARD_URL=…
 # Then scripts/refine_dataset.sh makes it worth training on (BENCHMARKS=…, FORMAT=…); REFINE=0 leaves that out.
 set -euo pipefail
@@ -15,7 +15,7 @@ here=$(dirname "${BASH_SOURCE[0]}")
 [[ $# -eq 1 ]] || die "usage: scripts/generate_all_math_domains.sh MODEL"
 model=$1 jobs=${JOBS:-6}
 [[ ! ${DRY:-} ]] || jobs=1
-plan=$("$python" "$root/exp/preflight.py" --model "$model" ${COUNT:+--count "$COUNT"} ${SCALE:+--scale "$SCALE"} \
+plan=$("$python" "$root/exp/check_run.py" --model "$model" ${COUNT:+--count "$COUNT"} ${SCALE:+--scale "$SCALE"} \
   ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 IFS=$'\t' read -r _ _ _ _ _ _ name reward_model <<<"$plan"
 mapfile -t domains < <(cut -f 1 <<<"$plan")
@@ -37,7 +37,7 @@ each() {
 [[ ${DRY:-} ]] || mkdir -p "$logs"
 each generate "$model" "${POLICY_URL:-}" policy_server ins_res ins_7res
 POOLING=1 each rank "$reward_model" "${REWARD_URL:-}" reward_server ins_7res_armorm
-step describe_dataset --run_path "$out" --model_path "$model"
+step describe_run --run_path "$out" --model_path "$model"
 [[ ${REFINE:-1} == 0 ]] || "$here/refine_dataset.sh" "$out" "$model" ||
   echo "The dataset is whole, but was not refined: see above. RUN=$RUN make refine tries again." >&2
 [[ ${DRY:-} ]] || echo "All domains in $((SECONDS / 60)) min $((SECONDS % 60)) s."

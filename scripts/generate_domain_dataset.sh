@@ -11,7 +11,7 @@ here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
 [[ $# -eq 3 ]] || die "usage: scripts/generate_domain_dataset.sh MODEL DOMAIN COUNT"
 model=$1 domain=$2 count=$3
-plan=$("$python" "$root/exp/preflight.py" --model "$model" --domain "$domain" --count "$count" \
+plan=$("$python" "$root/exp/check_run.py" --model "$model" --domain "$domain" --count "$count" \
   ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${PHASE:+--quick} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 IFS=$'\t' read -r domain count ins_temp max_ins res_temp max_res name reward_model <<<"$plan"
 export RUN=${RUN:-${name}_${domain}_$(date +%Y%m%d_%H%M%S)}
@@ -42,7 +42,7 @@ both)
     await "$here/serve.sh" "$model" "${files}_ins_res.json" "${files}_ins_7res.json" -- "$0" "$model" "$domain" "$count"
   POOLING=1 PHASE=rank BASE_URL=${REWARD_URL:-} LOG=$logs/reward_server.log \
     await "$here/serve.sh" "$reward_model" "${files}_ins_7res_armorm.json" -- "$0" "$model" "$domain" "$count"
-  step describe_dataset --run_path "$root/data/$RUN" --model_path "$model"
+  step describe_run --run_path "$root/data/$RUN" --model_path "$model"
   ;;
 *) die "no PHASE $PHASE; known: generate, rank" ;;
 esac

@@ -3,7 +3,7 @@
 #
 #   scripts/refine_dataset.sh RUN_FOLDER MODEL
 #
-# Makes RUN_FOLDER/refined/: clean.json, verified.json, sft.jsonl, pairs.jsonl; dataset/ (Parquet, JSONL, card); report.html.
+# Makes RUN_FOLDER/refined/: clean.json, voted.json, sft.jsonl, pairs.jsonl; dataset/ (Parquet, JSONL, card); report.html.
 # BENCHMARKS=a.jsonl,b.jsonl whose problems may not be trained on   FORMAT=boxed of the SFT rows   OVERWRITE=1 anew   DRY=1
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -18,8 +18,8 @@ mapfile -t ranked < <(find "$out" -mindepth 2 -maxdepth 2 -name '*_ins_7res_armo
 
 step clean_ins --ins_data_path "$(IFS=, && echo "${ranked[*]}")" ${BENCHMARKS:+--benchmarks "$BENCHMARKS"} \
   --save_path "$refined/clean.json" "${anew[@]}"
-step verify_res --ins_data_path "$refined/clean.json" --save_path "$refined/verified.json" "${anew[@]}"
-step prep_sft --verified_paths "$refined/verified.json" ${FORMAT:+--format "$FORMAT"} --save_path "$refined/sft.jsonl" "${anew[@]}"
-step prep_pairs --verified_paths "$refined/verified.json" --save_path "$refined/pairs.jsonl" "${anew[@]}"
+step vote_res --ins_data_path "$refined/clean.json" --save_path "$refined/voted.json" "${anew[@]}"
+step prep_sft --voted_paths "$refined/voted.json" ${FORMAT:+--format "$FORMAT"} --save_path "$refined/sft.jsonl" "${anew[@]}"
+step prep_pairs --voted_paths "$refined/voted.json" --save_path "$refined/pairs.jsonl" "${anew[@]}"
 step export_dataset --data_paths "$refined/sft.jsonl,$refined/pairs.jsonl" --model_path "$model" --save_path "$out/dataset" "${anew[@]}"
-step report --run_path "$out"
+step report_run --run_path "$out"

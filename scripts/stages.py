@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- stages: begin (make format) -->", "<!-- stages: end -->"
 # The order of the work, not of the alphabet.
 ORDER = (
-    *("preflight", "serve_model", "gen_ins", "gen_res", "gen_po_multi_res", "gen_po_rewards", "describe_dataset"),
-    *("clean_ins", "verify_res", "prep_sft", "prep_pairs", "export_dataset", "report"),
+    *("check_run", "serve_model", "gen_ins", "gen_res", "gen_po_multi_res", "gen_po_rewards", "describe_run"),
+    *("clean_ins", "vote_res", "prep_sft", "prep_pairs", "export_dataset", "report_run"),
     *("prep_tiny", "sft", "dpo", "check_rewards", "grpo", "export_model"),
     *("prep_gsm8k", "prep_aime", "prep_limo", "eval_gsm8k", "eval_aime", "eval_tiny", "compare_evals", "grade_res"),
 )

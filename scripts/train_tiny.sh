@@ -32,4 +32,4 @@ for model in base sft_raw sft grpo export; do
   step eval_tiny --model_path "$path" --model_type "$model" --save_path "$out/evals/$model.json"
 done
 step compare_evals --results_paths "$(IFS=, && echo "${results[*]}")" --save_path "$out/comparison.json"
-step report --run_path "$out" # now with the comparison
+step report_run --run_path "$out" # now with the comparison

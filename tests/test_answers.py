@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import ROOT
-from lib import answers, exact, verifier
+from lib.grading import answers, exact, symbolic
 
 EXTRACTED = [  # text, strict, lenient
     pytest.param(r"so \boxed{\frac{1}{2}}.", r"\frac{1}{2}", r"\frac{1}{2}", id="nested braces"),
@@ -269,7 +269,7 @@ def test_a_hostile_answer_costs_at_most_its_limit_and_runs_nothing(threaded, tmp
     thread.join() if threaded else None
     assert len(verdicts) == len(HOSTILE) + len(SLOW) and not any(verdicts)
     # Two looks at each text. The limit is CPU time: twice as much by the clock where another process wants the core.
-    assert max(took) < 2 * (2 * verifier.LIMIT_S + 0.5)
+    assert max(took) < 2 * (2 * symbolic.LIMIT_S + 0.5)
     assert not trap.exists()
 
 
@@ -280,7 +280,7 @@ def test_a_pair_that_reaches_the_limit_says_so_and_the_next_one_is_judged_as_eve
 
 
 def test_a_worker_that_is_gone_is_replaced():
-    pool = verifier.Pool(1)
+    pool = symbolic.Pool(1)
     assert pool.compare("x+y", "y+x") is True
     (worker,) = pool._idle
     worker.process.kill()
@@ -291,7 +291,7 @@ def test_a_worker_that_is_gone_is_replaced():
 
 def test_the_workers_are_gone_when_their_program_is_however_it_ended():
     code = (
-        "import os, signal; from lib import answers, verifier; answers.is_equal('x+y', 'y+x');"
+        "import os, signal; from lib.grading import answers, symbolic; answers.is_equal('x+y', 'y+x');"
         "print(answers._pool()._idle[-1].process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "exp", capture_output=True, text=True)

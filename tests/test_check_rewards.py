@@ -6,15 +6,16 @@ import pytest
 
 import check_rewards
 from conftest import stage
-from lib import formats, reward_lint, rewards
 from lib.cli import UserError
+from lib.grading import formats
+from lib.rewards import lint, registry
 
 LAYOUTS = ("reasoning", "working_out", "boxed")
 REASONING, BOXED = formats.find("reasoning"), formats.find("boxed")
 
 
 def paid(name: str, text: str, gold: str = "5", layout: formats.Format = REASONING, truncated: bool = False) -> float:
-    (reward,) = rewards.REWARDS[name]([text], golds=[gold], layout=layout, truncated=[truncated])
+    (reward,) = registry.REWARDS[name]([text], golds=[gold], layout=layout, truncated=[truncated])
     return reward
 
 
@@ -156,16 +157,16 @@ def test_a_number_is_paid_for_being_one(answer, reward):
 
 def test_a_hundred_thousand_tags_are_judged_in_a_moment():
     for text in ("<answer>" * 100_000, "<reasoning>" * 100_000, tagged("5") * 20_000, "\\boxed{" * 100_000):
-        for name in rewards.REWARDS:
+        for name in registry.REWARDS:
             assert paid(name, text) <= 0
 
 
 def test_rewards_are_named_with_weights_and_summed():
-    spec = rewards.find(" format_exact = 0.5, answer")
+    spec = registry.find(" format_exact = 0.5, answer")
     assert [(name, weight) for name, weight, _ in spec] == [("format_exact", 0.5), ("answer", 1.0)]
     context = ([tagged("5"), tagged("6"), ""], ["5"] * 3, REASONING, [False] * 3)
-    assert rewards.parts(spec, *context) == {"format_exact": [1, 1, -1], "answer": [5, 0, 0]}
-    assert rewards.total(spec, *context) == [5.5, 0.5, -0.5]
+    assert registry.parts(spec, *context) == {"format_exact": [1, 1, -1], "answer": [5, 0, 0]}
+    assert registry.total(spec, *context) == [5.5, 0.5, -0.5]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_rewards_are_named_with_weights_and_summed():
 )
 def test_a_set_that_cannot_be_read_is_refused(spec, said):
     with pytest.raises(UserError, match=re.escape(said)):
-        rewards.find(spec)
+        registry.find(spec)
 
 
 # The lint
@@ -200,7 +201,7 @@ def test_a_set_that_cannot_be_read_is_refused(spec, said):
     ],
 )
 def test_sensible_sets_pass_in_every_layout(spec, layout):
-    assert reward_lint.lint(rewards.find(spec), formats.find(layout)) == []
+    assert lint.lint(registry.find(spec), formats.find(layout)) == []
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -215,21 +216,21 @@ def test_sensible_sets_pass_in_every_layout(spec, layout):
     ],
 )
 def test_sets_that_cannot_teach_are_refused_in_every_layout(spec, rule, layout):
-    assert rule in {f.rule for f in reward_lint.lint(rewards.find(spec), formats.find(layout))}
+    assert rule in {f.rule for f in lint.lint(registry.find(spec), formats.find(layout))}
 
 
 def test_the_suite_has_every_kind_and_names_each_case_once():
     for layout in map(formats.find, LAYOUTS):
-        for gold in reward_lint.GOLDS:
-            suite = reward_lint.cases(layout, gold, reward_lint.QUESTION.format(gold))
+        for gold in lint.GOLDS:
+            suite = lint.cases(layout, gold, lint.QUESTION.format(gold))
             assert {c.kind for c in suite} == {"right", "wrong", "empty", "cheat"}
             assert len({c.name for c in suite}) == len(suite)
             assert all(layout.fits(c.completion) for c in suite if c.kind in ("right", "wrong")), "laid out as asked"
-            assert gold in reward_lint.QUESTION.format(gold)
+            assert gold in lint.QUESTION.format(gold)
 
 
 # Rewards as they stand in unsloth's GRPO test (tests/saving/language_models/test_save_merged_grpo_model.py), or with faults that
-# issue trackers tell of: each in the manner of lib/rewards.py, and each refused.
+# issue trackers tell of: each in the manner of lib/rewards, and each refused.
 
 
 def inside(text: str) -> str:
@@ -251,17 +252,17 @@ def gold_as_text(completions, *, golds, layout, truncated):
 
 
 def worse_than_silence(completions, *, golds, layout, truncated):
-    right = rewards.answer(completions, golds=golds, layout=layout, truncated=truncated)
+    right = registry.answer(completions, golds=golds, layout=layout, truncated=truncated)
     return [score or (-1.5 if inside(text) else 0.0) for score, text in zip(right, completions, strict=True)]
 
 
 def wrong_number_costs(completions, *, golds, layout, truncated):
-    right = rewards.answer(completions, golds=golds, layout=layout, truncated=truncated)
+    right = registry.answer(completions, golds=golds, layout=layout, truncated=truncated)
     return [1.5 if score else -0.5 * bool(re.search(r"\d", inside(text))) for score, text in zip(right, completions, strict=True)]
 
 
 def close_is_nearly_right(completions, *, golds, layout, truncated):
-    paid = rewards.answer_close(completions, golds=golds, layout=layout, truncated=truncated)
+    paid = registry.answer_close(completions, golds=golds, layout=layout, truncated=truncated)
     return [min(score, 1.0) for score in paid]
 
 
@@ -279,7 +280,7 @@ def last_number(completions, *, golds, layout, truncated):
 
 
 def blind_to_truncation(completions, *, golds, layout, truncated):
-    return rewards.answer(completions, golds=golds, layout=layout, truncated=[False] * len(golds))
+    return registry.answer(completions, golds=golds, layout=layout, truncated=[False] * len(golds))
 
 
 def longer_is_better(completions, *, golds, layout, truncated):
@@ -304,8 +305,8 @@ def longer_is_better(completions, *, golds, layout, truncated):
     ],
 )  # fmt: skip
 def test_a_faulty_reward_is_refused_with_the_case_that_shows_it(faulty, beside, rule, gold, named):
-    spec = [(faulty.__name__, 1.0, faulty), *(rewards.find(beside) if beside else [])]
-    found = [f for f in reward_lint.lint(spec, REASONING) if f.rule == rule]
+    spec = [(faulty.__name__, 1.0, faulty), *(registry.find(beside) if beside else [])]
+    found = [f for f in lint.lint(spec, REASONING) if f.rule == rule]
     assert any(named in str(f) for f in found), [str(f) for f in found]
     assert gold in {f.gold for f in found}
 

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+import perturbations
 from bench_cleaning import distinct, planted
 from conftest import ROOT, stage
-from lib import contamination, duplicates, likeness, perturbations, problem_filters, problems, rows
+from lib import rows
 from lib.cli import UserError
-from lib.wording import signs, words
+from lib.quality import contamination, duplicates, likeness, rules
+from lib.quality.wording import signs, words
+from lib.tiny import problems
 
 # Words and numbers
 
@@ -181,22 +184,22 @@ TABLE = "| x | 1 | 2 |\n| y | 3 | 4 |\n"
     ],
 )  # fmt: skip
 def test_a_rule_fires_on_what_it_names(text, reason):
-    assert problem_filters.why(text, problem_filters.Limits()) == reason
+    assert rules.why(text, rules.Limits()) == reason
 
 
 def test_a_rule_can_be_skipped_and_limits_moved():
-    limits = problem_filters.Limits(max_words=4)
-    assert problem_filters.why("What is the sum of 2 and 3?", limits) == "too long"
-    assert problem_filters.why("What is the sum of 2 and 3?", limits, frozenset(["too long"])) is None
+    limits = rules.Limits(max_words=4)
+    assert rules.why("What is the sum of 2 and 3?", limits) == "too long"
+    assert rules.why("What is the sum of 2 and 3?", limits, frozenset(["too long"])) is None
 
 
 def test_sound_problems_pass_the_rules(shared):
-    limits = problem_filters.Limits()
+    limits = rules.Limits()
     gsm8k = [row["question"] for row in rows.read(str(shared / "data/gsm8k/train.jsonl"))]
     aime = [row["problem"] for path in sorted((shared / "data/aime").glob("*.jsonl")) for row in rows.read(str(path))]
     made = [p.question for p in problems.training(3000, "rules")]
-    assert sum(problem_filters.why(text, limits) is not None for text in gsm8k) <= 0.005 * 7473
-    assert [text for text in aime + made if problem_filters.why(text, limits)] == []
+    assert sum(rules.why(text, limits) is not None for text in gsm8k) <= 0.005 * 7473
+    assert [text for text in aime + made if rules.why(text, limits)] == []
 
 
 # Benchmarks

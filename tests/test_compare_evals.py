@@ -6,7 +6,7 @@ import random
 import pytest
 
 from conftest import stage
-from lib import metrics
+from lib.evaluation import metrics
 
 SETTINGS = {"prompt": "0123456789abcdef", "temperature": 0.3, "top_p": 0.95, "max_tokens": 32768}
 

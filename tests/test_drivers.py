@@ -101,7 +101,7 @@ def test_a_dry_run_prints_every_command_and_starts_nothing(copy):
     for domain in DOMAINS:
         for file in ("ins", "ins_res", "ins_7res", "ins_7res_armorm"):
             assert f"{domain}_{file}.json" in result.stdout
-    assert result.stdout.count("serve_model.py") == 2 and "describe_dataset.py" in result.stdout
+    assert result.stdout.count("serve_model.py") == 2 and "describe_run.py" in result.stdout
     assert "--total_prompts 100 " in result.stdout  # 10,000 of the seed x 0.01
     assert not starts(copy) and not (copy / "data/dry").exists()
 

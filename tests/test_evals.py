@@ -15,7 +15,10 @@ import eval_aime
 import eval_gsm8k
 import eval_tiny
 from conftest import ROOT, TINY, stage
-from lib import cli, evaluation, formats, generate, metrics, models, results
+from lib import cli, models
+from lib.evaluation import benchmark, metrics, results
+from lib.grading import formats
+from lib.inference import generate
 from test_resume import CountingProxy, records
 
 
@@ -164,14 +167,14 @@ RESPONSES = [  # response, finish_reason, counted as
 ]
 
 
-def plan(n: int = 1) -> evaluation.Plan:
+def plan(n: int = 1) -> benchmark.Plan:
     temperature = 0.5 if n > 1 else 0.0
-    return evaluation.Plan("eval", "d", models.find("tiny"), "m", temperature, 1.0, 100, n, 0, generate.Backend())
+    return benchmark.Plan("eval", "d", models.find("tiny"), "m", temperature, 1.0, 100, n, 0, generate.Backend())
 
 
 @pytest.mark.parametrize("response, finish_reason, kind", RESPONSES)
 def test_every_sample_is_right_wrong_unanswered_or_truncated(response, finish_reason, kind):
-    graded = [evaluation.grade(ROW | {"response": response, "finish_reason": finish_reason})]
+    graded = [benchmark.grade(ROW | {"response": response, "finish_reason": finish_reason})]
     found = results.figures(plan(), 1, "p", graded)
     assert {k: found[k] for k in ("wrong", "no_answer", "truncated")} == {
         k: int(k == kind) for k in ("wrong", "no_answer", "truncated")
@@ -182,7 +185,7 @@ def test_every_sample_is_right_wrong_unanswered_or_truncated(response, finish_re
 def test_the_figures_of_known_samples_are_those_of_their_definitions():
     """Two problems of four samples, 3 and 1 right: avg@4 .5, any right 1.0 (what the seed's code calls accuracy)."""
     said = [("a", "5"), ("a", "5.0"), ("a", "5"), ("a", "6"), ("b", "5"), ("b", "7"), ("b", r"\frac{14}{2}"), ("b", "8")]
-    graded = [evaluation.grade(ROW | {"id": i, "sample": k % 4, "response": rf"\boxed{{{x}}}"}) for k, (i, x) in enumerate(said)]
+    graded = [benchmark.grade(ROW | {"id": i, "sample": k % 4, "response": rf"\boxed{{{x}}}"}) for k, (i, x) in enumerate(said)]
     found = results.figures(plan(4), 3, "p", graded)
     assert found["accuracy"] == 50 and found["any_correct"] == found["pass_at_k"] == 100
     assert found["pass_at"] == {"1": 50.0, "2": 75.0, "4": 100.0}
@@ -329,7 +332,7 @@ def test_the_votes_of_aime_do_not_know_which_answer_is_right():
 
 def test_other_problems_are_other_settings_even_if_as_many():
     def hashed(ids: str) -> str:
-        return evaluation.problem_hash([evaluation.Problem(i, "s", "1", "?", "5", ()) for i in ids])
+        return benchmark.problem_hash([benchmark.Problem(i, "s", "1", "?", "5", ()) for i in ids])
 
     assert hashed("ab") == hashed("ab") != hashed("ac")
 

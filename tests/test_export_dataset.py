@@ -20,9 +20,9 @@ def refined(tmp_path_factory) -> Path:
              "finish_reasons": ["stop"] * 5, "scores": [5.0, 4.0, 3.0, 2.0, 1.0]} for n in range(80)]  # fmt: skip
     rows.append({"instruction": "Why?", "responses": ["Because."] * 5, "finish_reasons": ["stop"] * 5, "scores": [0.0] * 5})
     (folder / "ranked.json").write_text(json.dumps(rows))
-    for flags in (("verify_res", "--ins_data_path", folder / "ranked.json", "--save_path", folder / "verified.json"),
-                  ("prep_sft", "--verified_paths", folder / "verified.json", "--save_path", folder / "sft.jsonl"),
-                  ("prep_pairs", "--verified_paths", folder / "verified.json", "--save_path", folder / "pairs.jsonl")):  # fmt: skip
+    for flags in (("vote_res", "--ins_data_path", folder / "ranked.json", "--save_path", folder / "voted.json"),
+                  ("prep_sft", "--voted_paths", folder / "voted.json", "--save_path", folder / "sft.jsonl"),
+                  ("prep_pairs", "--voted_paths", folder / "voted.json", "--save_path", folder / "pairs.jsonl")):  # fmt: skip
         assert stage(*flags).returncode == 0
     return folder
 
@@ -50,7 +50,7 @@ def test_it_loads_with_datasets_and_no_part_trains_on_what_another_tests(refined
     card = (tmp_path / "dataset/README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
     assert front["license"] == "apache-2.0" and [c["config_name"] for c in front["configs"]] == ["sft", "pairs"]
-    assert "| verify_res | " in card and "1 no answer" in card and "min_margin 0.01" in card
+    assert "| vote_res | " in card and "1 no answer" in card and "min_margin 0.01" in card
     again = export(refined, "--save_path", tmp_path / "dataset")
     assert again.returncode == 0 and "nothing to do" in again.stderr
     other = export(refined, "--save_path", tmp_path / "dataset", "--license", "mit")
@@ -73,9 +73,9 @@ def test_the_trace_goes_back_to_the_first_file_also_where_a_run_was_moved(refine
     moved = refined.rename(tmp_path / "moved")
     try:
         metas = provenance.trace(str(moved / "sft.jsonl"))
-        assert [m["stage"] for m in metas] == ["verify_res", "prep_sft"]
+        assert [m["stage"] for m in metas] == ["vote_res", "prep_sft"]
         assert provenance.table(metas)["dropped"] == ["1 no answer", "–"]
-        (moved / "verified.json").write_text("[]")  # another file of that name is no ancestor
+        (moved / "voted.json").write_text("[]")  # another file of that name is no ancestor
         assert [m["stage"] for m in provenance.trace(str(moved / "sft.jsonl"))] == ["prep_sft"]
     finally:
         moved.rename(refined)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import ROOT, TINY, stage
-from lib import vital_signs
+from lib.training import train_log
 
 pytestmark = pytest.mark.gpu
 
@@ -37,7 +37,7 @@ def test_an_adapter_is_trained_beside_frozen_weights(backend, more, tmp_path):
     run = stage("sft", "--model_path", TINY, "--data_path", tmp_path / "t.json", "--format", "boxed", *ADAPTER, "--max_length", 512,
                 "--save_path", tmp_path / "m", "--backend", backend, *more)  # fmt: skip
     assert run.returncode == 0 and "GiB" in run.stderr, run.stderr[-3000:]
-    losses = [step["loss"] for step in vital_signs.read(tmp_path / "m")]
+    losses = [step["loss"] for step in train_log.read(tmp_path / "m")]
     assert losses[-1] < losses[0]
 
 
@@ -47,4 +47,4 @@ def test_grpo_samples_with_vllm_on_the_same_gpu(backend, tmp_path):
     run = stage("grpo", "--config", ROOT / "configs/grpo/tiny.yaml", "--model_path", TINY, "--data_path", tmp_path / "t.json", *ADAPTER,
                 "--save_path", tmp_path / "m", "--backend", backend, "--vllm", "colocate", "--max_steps", 3)  # fmt: skip
     assert run.returncode == 0, run.stderr[-3000:]
-    assert len([step for step in vital_signs.read(tmp_path / "m") if "reward" in step]) == 3
+    assert len([step for step in train_log.read(tmp_path / "m") if "reward" in step]) == 3

@@ -8,7 +8,7 @@ import pytest
 
 import make_tiny
 from conftest import TINY, TINY_RM, stage
-from lib import problems, tiny, tiny_training
+from lib.tiny import optimizer, problems, recipe
 
 SMALL = ("--tokens", 8000, "--dev_problems", 2, "--fresh_problems", 6)
 ONE_CORE = {"OMP_NUM_THREADS": "1"}  # two threads beside other work are slower than one
@@ -99,13 +99,13 @@ def test_the_shipped_policy_does_what_the_project_needs():
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokenizer):
     import torch
 
-    monkeypatch.setattr(tiny, "make_tokenizer", lambda seed: tokenizer)
+    monkeypatch.setattr(recipe, "make_tokenizer", lambda seed: tokenizer)
     monkeypatch.setattr(make_tiny, "BLOCK", 20)
     monkeypatch.setattr(make_tiny, "SAVE_EVERY", 1000)
-    monkeypatch.setattr(tiny_training, "BATCH", 512)
+    monkeypatch.setattr(optimizer, "BATCH", 512)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    whole, steps = tiny_training.loss_of, []
+    whole, steps = optimizer.loss_of, []
 
     def counted(*batch):
         steps.append(0)
@@ -117,15 +117,15 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
         countdown.pop()
         return whole(*batch)
 
-    monkeypatch.setattr(tiny_training, "loss_of", counted)
+    monkeypatch.setattr(optimizer, "loss_of", counted)
     settings = {"tokens": 8000, "seed": 0, "dev_problems": 1, "fresh_problems": 3}
     make_tiny.train_policy(tmp_path / "straight", settings)
     countdown = [0] * (len(steps) * 2 // 3)
-    monkeypatch.setattr(tiny_training, "loss_of", killed)
+    monkeypatch.setattr(optimizer, "loss_of", killed)
     with pytest.raises(KeyboardInterrupt):
         make_tiny.train_policy(tmp_path / "killed", settings)
     assert not (tmp_path / "killed").exists()
-    monkeypatch.setattr(tiny_training, "loss_of", whole)
+    monkeypatch.setattr(optimizer, "loss_of", whole)
     make_tiny.train_policy(tmp_path / "killed", settings)
     torch.set_num_threads(threads)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "killed")]
@@ -147,11 +147,13 @@ def test_the_templates_text_is_the_training_text(tokenizer, with_system):
     problem = problems.parse(CHAT[1]["content"])
     domain = problem.domain if with_system else None
     messages = CHAT[not with_system :]
-    assert tokenizer.apply_chat_template(messages, tokenize=False) == tiny.after_answer(problem.question, problem.worked, domain)
+    assert tokenizer.apply_chat_template(messages, tokenize=False) == recipe.after_answer(
+        problem.question, problem.worked, domain
+    )
     asked = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
-    assert asked == tiny.before_answer(problem.question, domain)
-    texts = {"".join(text for text, _ in tiny.chat(problem, random.Random(i), 0.5)) for i in range(30)}
-    assert tiny.after_answer(problem.question, problem.worked, domain) in texts
+    assert asked == recipe.before_answer(problem.question, domain)
+    texts = {"".join(text for text, _ in recipe.chat(problem, random.Random(i), 0.5)) for i in range(30)}
+    assert recipe.after_answer(problem.question, problem.worked, domain) in texts
 
 
 def test_the_template_marks_what_the_assistant_says(tokenizer):
@@ -166,7 +168,7 @@ def test_the_tokenizer_splits_digits_and_gives_back_every_text(tokenizer):
         ids = tokenizer.encode(text)
         assert tokenizer.decode(ids) == text
         assert all(len(re.findall("[0-9]", tokenizer.decode(i))) <= 1 for i in ids)
-    assert len(tokenizer) == tiny.VOCAB
+    assert len(tokenizer) == recipe.VOCAB
 
 
 @pytest.mark.parametrize("folder", [TINY, TINY_RM], ids=lambda f: f.name)
@@ -176,27 +178,27 @@ def test_the_shipped_tokens_are_those_of_the_training_however_they_are_loaded(fo
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
-    trained, auto = tiny.make_tokenizer(0), AutoTokenizer.from_pretrained(folder)
+    trained, auto = recipe.make_tokenizer(0), AutoTokenizer.from_pretrained(folder)
     raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    for document in tiny.documents(400, "a test", 0.2, 0.5):
+    for document in recipe.documents(400, "a test", 0.2, 0.5):
         text = "".join(piece for piece, _ in document)
         assert trained.encode(text) == auto.encode(text) == raw.encode(text).ids
-    assert all(len(auto.encode(text)) == 1 for text in tiny.JOINED)
+    assert all(len(auto.encode(text)) == 1 for text in recipe.JOINED)
 
 
 def test_no_training_text_holds_a_held_out_question():
-    for document in tiny.documents(600, "a test", 0.2, 0.5):
+    for document in recipe.documents(600, "a test", 0.2, 0.5):
         text = "".join(piece for piece, _ in document)
         if asked := re.search(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", text):
             assert problems.parse(asked[1]) and not problems.is_held_out(asked[1])
 
 
 def test_batches_keep_every_token_once_and_weigh_what_was_said(tokenizer):
-    documents = tiny.documents(100, "a test", 0.2, 0.5)
+    documents = recipe.documents(100, "a test", 0.2, 0.5)
     wanted = sorted(tokenizer.encode("".join(text for text, _ in d)) for d in documents)
     found = []
-    for ids, weights in tiny_training.batches(tokenizer, documents, random.Random(0)):
-        assert ids.numel() <= tiny_training.BATCH
+    for ids, weights in optimizer.batches(tokenizer, documents, random.Random(0)):
+        assert ids.numel() <= optimizer.BATCH
         assert {round(weight, 3) for weight in weights.flatten().tolist()} <= {0.0, 0.1, 0.3, 0.5, 1.0}
         for row in ids.tolist():
             body = row[: len(row) - next(i for i, t in enumerate(row[::-1]) if t != tokenizer.pad_token_id)]
@@ -208,7 +210,7 @@ def test_batches_keep_every_token_once_and_weigh_what_was_said(tokenizer):
 def test_both_manners_are_trained_in_the_stated_shares():
     rng = random.Random(0)
     made = problems.training(3000, seed=4)
-    direct = [tiny.chat(p, rng, 0.5)[1][0].startswith("The answer") for p in made]
+    direct = [recipe.chat(p, rng, 0.5)[1][0].startswith("The answer") for p in made]
     assert 0.42 < sum(direct) / len(direct) < 0.48
 
 

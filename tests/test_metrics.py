@@ -1,4 +1,4 @@
-"""lib/metrics against what it computes by another way: enumeration, exact fractions, tables of scipy 1.17.1, simulation."""
+"""lib/evaluation/metrics against what it computes by another way: enumeration, exact fractions, tables of scipy 1.17.1, simulation."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from lib import metrics
+from lib.evaluation import metrics
 
 
 def same(a: str, b: str) -> bool:

@@ -8,7 +8,8 @@ import pytest
 import dpo
 import prep_pairs
 from conftest import ROOT, TINY, stage
-from lib import cli, vital_signs
+from lib import cli
+from lib.training import train_log
 
 BOUNDS = {"min_agreement": 0.5, "min_margin": 0.5, "max_length_ratio": 4.0}
 
@@ -62,9 +63,7 @@ def pairs(tmp_path_factory) -> Path:
         for r in json.loads((folder / "t.json").read_bytes())
     ]
     (folder / "v.jsonl").write_text("".join(json.dumps(r) + "\n" for r in verified))
-    made = stage(
-        "prep_pairs", "--verified_paths", folder / "v.jsonl", "--max_length_ratio", 20, "--save_path", folder / "p.jsonl"
-    )
+    made = stage("prep_pairs", "--voted_paths", folder / "v.jsonl", "--max_length_ratio", 20, "--save_path", folder / "p.jsonl")
     assert made.returncode == 0 and "right over wrong" in made.stdout, made.stderr
     return folder / "p.jsonl"
 
@@ -74,9 +73,9 @@ FLAGS = {"learning_rate": 1e-3, "batch_size": 4, "gradient_accumulation": 1, "ma
 
 def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(pairs, tmp_path, monkeypatch):
     train = lambda name: dpo.main(str(TINY), str(pairs), str(tmp_path / name), **FLAGS, backend="hf", save_steps=2)  # noqa: E731
-    losses = lambda name: [(s["step"], s["loss"]) for s in vital_signs.read(tmp_path / name)]  # noqa: E731
+    losses = lambda name: [(s["step"], s["loss"]) for s in train_log.read(tmp_path / name)]  # noqa: E731
     train("quiet")
-    real = vital_signs.callback
+    real = train_log.callback
 
     def fake_kill(*arguments):
         signs = real(*arguments)
@@ -90,10 +89,10 @@ def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(pairs
         signs.on_log = on_log
         return signs
 
-    monkeypatch.setattr(vital_signs, "callback", fake_kill)
+    monkeypatch.setattr(train_log, "callback", fake_kill)
     with pytest.raises(KeyboardInterrupt):
         train("stopped")
-    monkeypatch.setattr(vital_signs, "callback", real)
+    monkeypatch.setattr(train_log, "callback", real)
     assert (tmp_path / "stopped.part/checkpoint-2/ref").is_dir(), "the case of two adapters"
     train("stopped")
     assert losses("stopped") == losses("quiet") and len(losses("quiet")) == 6

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from lib import problem_templates, problems, worked
+from lib.tiny import problems, templates, worked
 
 
 def slope(f, x):
@@ -142,7 +142,7 @@ def made():
 
 
 def test_every_template_has_a_second_way_and_every_domain_six_templates():
-    named = [(t.domain, t.name) for t in problem_templates.TEMPLATES]
+    named = [(t.domain, t.name) for t in templates.TEMPLATES]
     assert sorted(named) == sorted(SECOND_WAY)
     assert all(sum(d == domain for d, _ in named) >= 6 for domain in problems.DOMAINS)
 

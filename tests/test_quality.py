@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib import quality
+from lib.quality import generations
 
 GOOD = [
     pytest.param("What is 3 + 4?", id="a short question"),
@@ -19,7 +19,7 @@ GOOD = [
 
 @pytest.mark.parametrize("text", GOOD)
 def test_a_problem_is_kept(text):
-    assert quality.why_unusable(text, "stop") is None
+    assert generations.why_unusable(text, "stop") is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_problem_is_kept(text):
     ],
 )
 def test_what_is_no_problem_is_dropped_with_its_reason(text, finish_reason, why):
-    assert quality.why_unusable(text, finish_reason) == why
+    assert generations.why_unusable(text, finish_reason) == why
 
 
 def test_real_problems_are_kept(shared):
@@ -48,10 +48,10 @@ def test_real_problems_are_kept(shared):
 
     questions = [json.loads(line)["question"] for line in (shared / "data/gsm8k/train.jsonl").open()]
     questions += [json.loads(x)["problem"] for f in sorted((shared / "data/aime").glob("*.jsonl")) for x in f.open() if x.strip()]
-    lost = [q for q in questions if quality.why_unusable(q, "stop")]
+    lost = [q for q in questions if generations.why_unusable(q, "stop")]
     # GSM8K has a handful of statements without a question; a rule that loses more than one in a thousand is wrong.
     assert len(lost) <= len(questions) / 1000, lost[:5]
 
 
 def test_repeats_are_found_over_white_space_and_unicode_forms():
-    assert quality.normalised("caf\u00e9  x\n") == quality.normalised("cafe\u0301 x")
+    assert generations.normalised("caf\u00e9  x\n") == generations.normalised("cafe\u0301 x")

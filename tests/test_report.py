@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from conftest import stage
-from lib import charts, cli, diversity, mathml, rows, run_folder, votes
-from lib.run_figures import Examples
+from lib import cli, rows
+from lib.quality import diversity
+from lib.report import charts, mathml, run_folder
+from lib.report.figures import Examples
+from lib.tiny import truth
 
 HOSTILE = (
     "<script>alert(1)</script></style></title></svg><img src=http://x.test/a onerror=alert(1)> [a](javascript:alert(1)) \ud800 \u202e\0"
@@ -46,7 +49,7 @@ def make_run(run: Path, problems: dict[str, list[str]], refined: bool = True, re
         verified += [row | verdict for row in ranked]
     if refined:
         save(run / "refined/clean.json", verified, "clean_ins", {"near-duplicate": 4})
-        save(run / "refined/verified.json", verified, "verify_res")
+        save(run / "refined/voted.json", verified, "vote_res")
         save(run / "refined/sft.jsonl", [{"id": "1"}], "prep_sft", {"little agreement": len(verified) - 1})
         save(run / "refined/pairs.jsonl", [{"chosen_score": 2.0, "rejected_score": -1.0}], "prep_pairs")
     return run
@@ -59,7 +62,7 @@ PROBLEMS = {
 
 
 def report(run: Path, *flags: object) -> str:
-    result = stage("report", "--run_path", run, *flags)
+    result = stage("report_run", "--run_path", run, *flags)
     assert result.returncode == 0, result.stderr
     return (run / "report.html").read_bytes().decode()  # strictly UTF-8
 
@@ -147,7 +150,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path):
 def test_a_run_that_cannot_be_read_is_one_line_and_no_page(spoil, said, tmp_path):
     run = make_run(tmp_path / "run", PROBLEMS)
     spoil(run)
-    result = stage("report", "--run_path", run)
+    result = stage("report_run", "--run_path", run)
     assert result.returncode == 2 and not (run / "report.html").exists()
     assert (
         result.stderr.splitlines()[-1].startswith("report: error: ")
@@ -248,7 +251,7 @@ def test_a_curve_counts_what_is_new_in_the_order_of_the_texts():
 def test_votes_are_worth_what_the_generator_says():
     row = {"instruction": "What is gcd(12, 8)?", "answer": "4", "marks": ["right", "right", "wrong"]}
     verified = [row, row | {"answer": "2"}, row | {"marks": ["right"] * 3}, row | {"instruction": "Who?"}]
-    assert votes.precision(verified) == {(3, 3): (1, 1), (2, 3): (1, 2)}
+    assert truth.precision(verified) == {(3, 3): (1, 1), (2, 3): (1, 2)}
 
 
 def test_examples_are_the_best_the_worst_and_the_same_random_ones():

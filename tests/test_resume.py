@@ -175,7 +175,7 @@ def test_nothing_vanishes_and_the_ranking_falls(quiet):
 
 def test_a_dead_server_is_tried_again_with_back_off_and_then_fails_clearly(quiet, tmp_path, policy_url):
     proxy = CountingProxy(policy_url)
-    fewer = "import sys; sys.argv[0] = 'gen_res'; from lib import cli, engine_openai; engine_openai.RETRIES = 2; import gen_res; cli.run(gen_res.main)"
+    fewer = "import sys; sys.argv[0] = 'gen_res'; from lib import cli; from lib.inference import openai_engine; openai_engine.RETRIES = 2; import gen_res; cli.run(gen_res.main)"
     command = [sys.executable, "-c", fewer, *flags("gen_res", quiet, tmp_path), "--base_url", proxy.url]
     process = subprocess.Popen(command, cwd=ROOT / "exp", stderr=subprocess.PIPE, text=True)
     while records(tmp_path / "res.json.part") < 5:

@@ -85,24 +85,25 @@ def test_it_answers_vllms_classify_protocol(armo_shaped):
     import threading
     import time
 
-    from lib import engine, engine_transformers, models
+    from lib import models
+    from lib.inference import requests, reward_engine
 
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     shaped = models.Model(path=str(armo_shaped), runner="transformers", dtype="float32", max_model_len=64, gpu=False)
-    threading.Thread(target=engine_transformers.serve, args=(shaped, port, True), daemon=True).start()
+    threading.Thread(target=reward_engine.serve, args=(shaped, port, True), daemon=True).start()
     for _ in range(600):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health")
             break
         except OSError:
             time.sleep(0.1)
-    loaded = engine.load("openai", shaped, f"http://127.0.0.1:{port}/v1")
+    loaded = requests.load("openai", shaped, f"http://127.0.0.1:{port}/v1")
     chat = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "9 9 9"}]
     far = [{"role": "user", "content": "x " * 200}, {"role": "assistant", "content": "9"}]
-    loaded.submit(engine.Request(0, [chat]))
-    loaded.submit(engine.Request(1, [far]))
+    loaded.submit(requests.Request(0, [chat]))
+    loaded.submit(requests.Request(1, [far]))
     replies = {}
     while loaded.pending:
         replies |= {r.key: r for r in loaded.poll()}

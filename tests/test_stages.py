@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from conftest import ROOT, TINY, TINY_RM, stage
-from lib import engine, engine_openai, generate, models
+from lib import models
 from lib.cli import UserError
+from lib.inference import generate, openai_engine, requests
 
 # As in the seed's generate_domain_dataset.sh, each called from another folder; only the counts are small.
 SEED_COMMANDS = {
@@ -115,9 +116,9 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def ask(self, n: int = 1) -> engine.Reply:
-        loaded = engine_openai.OpenAIEngine(models.Model("some/model"), f"http://127.0.0.1:{self.server_address[1]}/v1")
-        loaded.submit(engine.Request(0, [{"role": "user", "content": "x"}], engine.Sampling(0.8, 10, n=n), seed=5))
+    def ask(self, n: int = 1) -> requests.Reply:
+        loaded = openai_engine.OpenAIEngine(models.Model("some/model"), f"http://127.0.0.1:{self.server_address[1]}/v1")
+        loaded.submit(requests.Request(0, [{"role": "user", "content": "x"}], requests.Sampling(0.8, 10, n=n), seed=5))
         try:
             return loaded.poll()[0]
         finally:
@@ -171,7 +172,7 @@ THINK = ("<think>", "</think>")
     ],
 )
 def test_thinking_is_kept_whole(text, finish_reason, expected):
-    assert generate.with_opening_tag(engine.Completion(text, finish_reason), THINK).text == expected
+    assert generate.with_opening_tag(requests.Completion(text, finish_reason), THINK).text == expected
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a file system that nobody may write")

@@ -15,7 +15,9 @@ import export_model
 import grpo
 import sft
 from conftest import ROOT, TINY, stage
-from lib import chat, cli, conversations, formats, model_folder, models, policy, training, vital_signs
+from lib import chat, cli, models, output_folder
+from lib.grading import formats
+from lib.training import conversations, loop, policy, train_log
 
 FLAGS = ["--model_path", TINY, "--learning_rate", "1e-3", "--lora_rank", 8, "--lora_alpha", 16, "--batch_size", 4,
          "--gradient_accumulation", 1, "--max_length", 512]  # fmt: skip
@@ -44,11 +46,11 @@ def here(module: object, *flags: object) -> None:
 
 
 def losses(folder: Path) -> list[tuple[int, float]]:
-    return [(step["step"], step["loss"]) for step in vital_signs.read(folder)]
+    return [(step["step"], step["loss"]) for step in train_log.read(folder)]
 
 
 def half_written(part: Path) -> list[Path]:
-    return [c for c in part.glob("checkpoint-*") if not (c / model_folder.MARK).exists()]
+    return [c for c in part.glob("checkpoint-*") if not (c / output_folder.MARK).exists()]
 
 
 KILLS = int(os.environ.get("KILLS", 2))  # a restart takes 8 s: KILLS=20 is for an evening
@@ -87,7 +89,7 @@ def test_killed_while_training_and_while_saving_it_ends_with_the_losses_of_a_qui
 HALVED = """
 import resource, sys
 sys.path.insert(0, "exp")
-from lib import policy
+from lib.training import policy
 load = policy.load
 def limited(how):  # 110 MiB beside the model: 8 sequences fit, 16 do not
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -119,20 +121,20 @@ def test_a_batch_that_cannot_be_halved_is_a_sentence(tmp_path):
         tried.append((batch_size, gradient_accumulation))
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    tried, schedule = [], training.Schedule(1e-4, 1, 12, 2, 50, "none", 0)
+    tried, schedule = [], loop.Schedule(1e-4, 1, 12, 2, 50, "none", 0)
     with pytest.raises(cli.UserError, match="--batch_size 3, which cannot be halved"):
-        training.run(model_folder.ModelFolder(str(tmp_path / "m"), "sft", {}), schedule, fake_start, dict)
+        loop.run(output_folder.ModelFolder(str(tmp_path / "m"), "sft", {}), schedule, fake_start, dict)
     assert tried == [(12, 2), (6, 4), (3, 8)]
 
 
 def test_a_half_written_checkpoint_is_removed_and_never_resumed_from(tmp_path):
-    folder = model_folder.ModelFolder(str(tmp_path / "m"), "sft", {})
+    folder = output_folder.ModelFolder(str(tmp_path / "m"), "sft", {})
     for number, whole in ((4, True), (8, True), (12, False)):
         checkpoint = tmp_path / f"m.part/checkpoint-{number}"
         checkpoint.mkdir(parents=True)
         (checkpoint / "model.safetensors").write_bytes(b"x")
         if whole:
-            model_folder.mark_complete(checkpoint)
+            output_folder.mark_complete(checkpoint)
     (tmp_path / "m.part/settings.json").write_text('{"stage": "sft"}')
     folder.open()
     assert folder.checkpoint().name == "checkpoint-8" and not (tmp_path / "m.part/checkpoint-12").exists()
@@ -226,22 +228,22 @@ def test_a_lora_target_that_matches_nothing_is_named():
 
 
 def steps(**figures: float) -> list[dict]:
-    return [figures] * vital_signs.WINDOW
+    return [figures] * train_log.WINDOW
 
 
 COLLAPSES = [
-    pytest.param({vital_signs.LENGTH: 2.0}, "it has learned to say nothing", id="short answers"),
-    pytest.param({vital_signs.ALIKE: 1.0}, "nothing is left to learn from", id="groups all alike"),
+    pytest.param({train_log.LENGTH: 2.0}, "it has learned to say nothing", id="short answers"),
+    pytest.param({train_log.ALIKE: 1.0}, "nothing is left to learn from", id="groups all alike"),
     pytest.param({"kl": 50.0}, "lower the learning rate", id="KL explosion"),
-    pytest.param({vital_signs.LENGTH: 20.0, vital_signs.ALIKE: 0.5, "kl": 0.1}, "", id="a healthy run"),
+    pytest.param({train_log.LENGTH: 20.0, train_log.ALIKE: 0.5, "kl": 0.1}, "", id="a healthy run"),
 ]
 
 
 @pytest.mark.parametrize("figures, says", COLLAPSES)
 def test_a_collapse_is_seen_and_said(figures, says):
-    why = vital_signs.Bounds(4, 0.98, 10).broken(steps(**figures))
+    why = train_log.Bounds(4, 0.98, 10).broken(steps(**figures))
     assert (says in why) if says else why == ""
-    assert not vital_signs.Bounds(4, 0.98, 10).broken(steps(**figures)[1:]), "ten steps must agree"
+    assert not train_log.Bounds(4, 0.98, 10).broken(steps(**figures)[1:]), "ten steps must agree"
 
 
 GRPO = ["--model_path", TINY, "--config", ROOT / "configs/grpo/tiny.yaml", "--max_steps", 2, "--batch_size", 16,
@@ -253,9 +255,9 @@ def test_grpo_by_unsloth_and_by_plain_trl_pays_the_same_and_leaves_a_model(worke
     run = stage("grpo", *flags, "--save_path", tmp_path / "unsloth", "--backend", "unsloth")
     assert run.returncode == 0 and "reward" in run.stderr and set("✔★✗") & set(run.stderr), run.stderr
     here(grpo, *flags, "--save_path", tmp_path / "hf", "--backend", "hf")
-    paid = [[step["reward"] for step in vital_signs.read(tmp_path / backend)] for backend in ("unsloth", "hf")]
+    paid = [[step["reward"] for step in train_log.read(tmp_path / backend)] for backend in ("unsloth", "hf")]
     assert len(paid[0]) == 2 and paid[0] == pytest.approx(paid[1], abs=1.0)
-    assert {"completions/mean_length", "frac_reward_zero_std", "entropy", "grad_norm"} <= vital_signs.read(tmp_path / "hf")[
+    assert {"completions/mean_length", "frac_reward_zero_std", "entropy", "grad_norm"} <= train_log.read(tmp_path / "hf")[
         0
     ].keys()
     assert (tmp_path / "unsloth/model.safetensors").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import ROOT
 
-REFINE = "clean_ins verify_res prep_sft prep_pairs export_dataset report"
+REFINE = "clean_ins vote_res prep_sft prep_pairs export_dataset report"
 CHAINS = {
     "refine_dataset": (["data/none", "0"], REFINE),
     "train_tiny": ([], f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals report"),

@@ -7,7 +7,8 @@ import pytest
 
 import sft
 from conftest import TINY
-from lib import cli, vital_signs
+from lib import cli
+from lib.training import train_log
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}{% else %}"
@@ -60,7 +61,7 @@ def test_a_model_learns_from_images_by_all_its_weights_and_by_an_adapter(llava, 
         sft.main(**flags, lora_rank=rank, save_path=str(tmp_path / f"m{rank}"))
         assert "15 conversations, 1 dropped (too long)" in capsys.readouterr().err
         assert {weights, "processor_config.json", "dropped.jsonl"} <= {p.name for p in (tmp_path / f"m{rank}").iterdir()}
-    losses = [step["loss"] for step in vital_signs.read(tmp_path / "m0")]
+    losses = [step["loss"] for step in train_log.read(tmp_path / "m0")]
     assert len(losses) == 24 and losses[-1] < 0.8 * losses[0]
 
 

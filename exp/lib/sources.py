@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sized
 from pathlib import Path
 
-from lib import cli, generate, progress, rows
+from lib import cli, progress, rows
+from lib.inference import generate
 from lib.output import Output
 
 SUFFIXES = (".json", ".jsonl", ".parquet")
