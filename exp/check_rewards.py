@@ -11,6 +11,7 @@ anything is found: grpo refuses to train with such rewards.
 import yaml
 
 from lib import cli
+from lib.errors import UserError
 from lib.grading import formats
 from lib.rewards import lint
 from lib.rewards import registry as known_rewards
@@ -24,17 +25,34 @@ ENDS = {"right, least": ("right", min), "wrong, best": ("wrong", max), "wrong, l
 
 def every_case(suite: list[lint.Scored]) -> list[str]:
     """A table of all cases: what each reward pays before its weight, the weighted total, and why the case is there."""
-    columns = {"case": [s.case.name for s in suite], "kind": [s.case.kind for s in suite], "gold": [s.gold for s in suite]}
+    columns = {
+        "case": [s.case.name for s in suite],
+        "kind": [s.case.kind for s in suite],
+        "gold": [s.gold for s in suite],
+    }
     columns |= {name: [f"{s.parts[name]:g}" for s in suite] for name in suite[0].parts}
-    return markdown(columns | {"total": [f"{s.total:g}" for s in suite], "why": [s.case.reason for s in suite]})
+    return markdown(
+        columns | {"total": [f"{s.total:g}" for s in suite], "why": [s.case.reason for s in suite]}
+    )
 
 
-def summary(suites: dict[str, list[lint.Scored]], findings: dict[str, list[lint.Finding]]) -> list[str]:
+def summary(
+    suites: dict[str, list[lint.Scored]], findings: dict[str, list[lint.Finding]]
+) -> list[str]:
     """A table with a row a layout: the totals at the ends of each kind, and the verdict."""
     columns = {"layout": list(suites)}
     for head, (kind, end) in ENDS.items():
-        columns[head] = [f"{end(s.total for s in suite if s.case.kind == kind):g}" for suite in suites.values()]
-    return markdown(columns | {"verdict": [f"refused: {len(findings[name])}" if findings[name] else "ok" for name in suites]})
+        columns[head] = [
+            f"{end(s.total for s in suite if s.case.kind == kind):g}" for suite in suites.values()
+        ]
+    return markdown(
+        columns
+        | {
+            "verdict": [
+                f"refused: {len(findings[name])}" if findings[name] else "ok" for name in suites
+            ]
+        }
+    )
 
 
 def main(rewards: str = "format_exact=1,answer=1", format: str = "", verbose: bool = False):
@@ -49,7 +67,7 @@ def main(rewards: str = "format_exact=1,answer=1", format: str = "", verbose: bo
     print("\n".join(summary(suites, findings)))
     if found := [finding for layout in findings.values() for finding in layout]:
         print("\n".join(["", *(f"- {finding}" for finding in found)]))
-        raise cli.UserError(f"--rewards {rewards}: {len(found)} findings, the first: {found[0]}")
+        raise UserError(f"--rewards {rewards}: {len(found)} findings, the first: {found[0]}")
 
 
 if __name__ == "__main__":

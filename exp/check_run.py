@@ -16,7 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lib import chat, cli, models, progress
+from lib.errors import UserError
 from lib.models import Domain, Model
+from lib.progress import say
 from lib.rows import ROOT
 
 RESPONSES = 7
@@ -28,11 +30,11 @@ def plan(model: Model, domain: str, count: str, scale: float | None) -> list[tup
     chosen = [models.domain(model, domain)] if domain else list(models.domains(model).values())
     if count not in ("", "seed"):
         if not count.isascii() or not count.isdigit() or int(count) < 1:
-            raise cli.UserError(f"COUNT {count!r}: expected a whole number of at least 1")
+            raise UserError(f"COUNT {count!r}: expected a whole number of at least 1")
         return [(d, int(count)) for d in chosen]
     scale = model.scale if scale is None else scale
     if scale <= 0:
-        raise cli.UserError(f"SCALE {scale:g}: expected a number above 0")
+        raise UserError(f"SCALE {scale:g}: expected a number above 0")
     return [(d, max(1, round(d.count * scale))) for d in chosen]
 
 
@@ -54,12 +56,22 @@ def parameters_b(config: dict) -> float:
             c[k] for k in ("hidden_size", "num_hidden_layers", "vocab_size", "num_attention_heads")
         )
     except KeyError as e:
-        raise cli.UserError(f"config.json has no {e}: add the model with its parameters_b to configs/models.yaml") from None
+        raise UserError(
+            f"config.json has no {e}: add the model with its parameters_b to configs/models.yaml"
+        ) from None
     head = c.get("head_dim") or width // heads
     attention = 2 * width * head * (heads + (c.get("num_key_value_heads") or heads))
     experts = c.get("num_experts") or c.get("num_local_experts") or c.get("n_routed_experts") or 1
-    inner = (c.get("moe_intermediate_size") if experts > 1 else None) or c.get("intermediate_size") or 4 * width
-    embeddings = vocabulary * width * (1 if c.get("tie_word_embeddings", config.get("tie_word_embeddings")) else 2)
+    inner = (
+        (c.get("moe_intermediate_size") if experts > 1 else None)
+        or c.get("intermediate_size")
+        or 4 * width
+    )
+    embeddings = (
+        vocabulary
+        * width
+        * (1 if c.get("tie_word_embeddings", config.get("tie_word_embeddings")) else 2)
+    )
     return (embeddings + layers * (attention + 3 * width * inner * experts)) / 1e9
 
 
@@ -70,15 +82,21 @@ def check_device(model: Model, devices: list[float], instead: str) -> str:
     """
     weights = (model.parameters_b or parameters_b(config_of(model))) * BYTES[model.dtype]
     if not devices:
-        if model.gpu and weights > 2:  # 2 GB is what a laptop's CPU still reads fast enough to be of use
-            raise cli.UserError(f"{model.name} needs a GPU for {weights:.0f} GB of weights and this machine has none; {instead}")
+        if (
+            model.gpu and weights > 2
+        ):  # 2 GB is what a laptop's CPU still reads fast enough to be of use
+            raise UserError(
+                f"{model.name} needs a GPU for {weights:.0f} GB of weights and this machine has none; {instead}"
+            )
         return "CPU"
     tp = model.tensor_parallel_size
     if len(devices) < tp:
-        raise cli.UserError(f"{model.name} is set to {tp} GPUs (tensor_parallel_size) and this machine has {len(devices)}")
+        raise UserError(
+            f"{model.name} is set to {tp} GPUs (tensor_parallel_size) and this machine has {len(devices)}"
+        )
     room = sum(devices[:tp]) * 1.0737 * model.gpu_memory_utilization
     if weights * 1.1 > room:
-        raise cli.UserError(
+        raise UserError(
             f"{model.name} needs {weights * 1.1:.0f} GB of GPU memory ({weights:.0f} of weights, a tenth for the cache); "
             f"{tp} GPUs give {room:.0f}: raise tensor_parallel_size or take a smaller model"
         )
@@ -98,12 +116,18 @@ def config_of(model: Model) -> dict:
     hub = urlsplit(constants.ENDPOINT)
     try:  # the hub's client tries for half a minute; whether there is a way at all shows in one connection
         socket.create_connection((hub.hostname, hub.port or 443), timeout=3).close()
-        return json.loads(Path(hf_hub_download(model.path, "config.json", etag_timeout=5)).read_bytes())
+        return json.loads(
+            Path(hf_hub_download(model.path, "config.json", etag_timeout=5)).read_bytes()
+        )
     except GatedRepoError:
-        raise cli.UserError(f"{model.path} is gated: accept its terms on the hub and set HF_TOKEN") from None
+        raise UserError(
+            f"{model.path} is gated: accept its terms on the hub and set HF_TOKEN"
+        ) from None
     except (HfHubHTTPError, OSError, ValueError) as e:
         reason = " ".join(str(e).split())[:150]
-        raise cli.UserError(f"{model.path} is neither on this machine nor to be had from {hub.hostname}: {reason}") from None
+        raise UserError(
+            f"{model.path} is neither on this machine nor to be had from {hub.hostname}: {reason}"
+        ) from None
 
 
 def check_context(model: Model, chosen: list[tuple[Domain, int]]) -> None:
@@ -112,7 +136,7 @@ def check_context(model: Model, chosen: list[tuple[Domain, int]]) -> None:
         ins, res = (min(x for x in pair if x) for pair in ((d.max_tokens_ins, model.max_tokens_ins),
                                                           (d.max_tokens_res, model.max_tokens_res)))  # fmt: skip
         if model.max_model_len and ins + res > model.max_model_len:
-            raise cli.UserError(f"{d.name}: {ins} tokens of problem and {res} of answer do not fit the context of "
+            raise UserError(f"{d.name}: {ins} tokens of problem and {res} of answer do not fit the context of "
                                 f"{model.max_model_len} of {model.name}")  # fmt: skip
 
 
@@ -122,7 +146,7 @@ def check_template(model: Model, system_prompt: str, trust_remote_code: bool) ->
         tokenizer = chat.load_tokenizer(model.path, trust_remote_code)
         return chat.pre_query(tokenizer, system_prompt)
     except ValueError as e:
-        raise cli.UserError(str(e)) from None
+        raise UserError(str(e)) from None
 
 
 def estimate(model: Model, chosen: list[tuple[Domain, int]]) -> str:
@@ -143,9 +167,9 @@ def check_disk_and_port(need_gb: float) -> None:
     """Room for the answers at full length and 4 bytes a token; the port, where one was asked for, is free."""
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < need_gb + 0.1:
-        raise cli.UserError(f"the run may write {need_gb:.1f} GB and {ROOT} has {free:.1f} GB free")
+        raise UserError(f"the run may write {need_gb:.1f} GB and {ROOT} has {free:.1f} GB free")
     if not os.access(ROOT / "data", os.W_OK):
-        raise cli.UserError(f"{ROOT / 'data'} is not writable")
+        raise UserError(f"{ROOT / 'data'} is not writable")
     port = os.environ.get("PORT")
     if port:
         with socket.socket() as s:
@@ -153,7 +177,7 @@ def check_disk_and_port(need_gb: float) -> None:
             try:
                 s.bind(("127.0.0.1", int(port)))
             except (OSError, ValueError, OverflowError):
-                raise cli.UserError(
+                raise UserError(
                     f"PORT {port} cannot be used: it is taken, or no number; leave it out for a free one"
                 ) from None
 
@@ -172,7 +196,7 @@ def main(
         print("\n".join(f"  {m.number}  {m.description}" for m in models.menu()))
         return
     if not model:
-        raise cli.UserError("missing --model; see --help")
+        raise UserError("missing --model; see --help")
     policy = models.find(model)
     judge = models.find(reward_model or policy.reward_model)
     chosen = plan(policy, domain, count, scale)
@@ -180,21 +204,31 @@ def main(
         check_context(policy, chosen)
         devices = gpus()
         elsewhere = os.environ.get("POLICY_URL")
-        where = elsewhere or check_device(policy, devices, "run model 0 (tiny) here, or set POLICY_URL to a server that has it")
-        cli.say(f"{policy.name}: {', '.join(f'{d.name} {n:,}' for d, n in chosen)}; ranked by {judge.name}")
+        where = elsewhere or check_device(
+            policy, devices, "run model 0 (tiny) here, or set POLICY_URL to a server that has it"
+        )
+        say(
+            f"{policy.name}: {', '.join(f'{d.name} {n:,}' for d, n in chosen)}; ranked by {judge.name}"
+        )
         if not os.environ.get("REWARD_URL"):
-            check_device(judge, devices, "choose another REWARD_MODEL, or set REWARD_URL to a server that has it")
+            check_device(
+                judge,
+                devices,
+                "choose another REWARD_MODEL, or set REWARD_URL to a server that has it",
+            )
             if judge.runner == "transformers" and not trust_remote_code:
-                raise cli.UserError(f"{judge.path} ranks by Python code of its own repository: allow it with "
+                raise UserError(f"{judge.path} ranks by Python code of its own repository: allow it with "
                                     "TRUST_REMOTE_CODE=1, or choose another with REWARD_MODEL=…")  # fmt: skip
             config_of(judge)
         if importlib.util.find_spec("vllm") is None and not elsewhere:
-            raise cli.UserError("vllm is not installed in this Python; run 'make setup'")
+            raise UserError("vllm is not installed in this Python; run 'make setup'")
         config_of(policy)
         prompt = check_template(policy, chosen[0][0].system_prompt, trust_remote_code)
-        check_disk_and_port(sum(n for _, n in chosen) * (1 + RESPONSES) * chosen[0][0].max_tokens_res * 4 / 1e9)
-        cli.say(f"runs on {where}; problems start from {json.dumps(prompt, ensure_ascii=False)}")
-        cli.say(estimate(policy, chosen))
+        check_disk_and_port(
+            sum(n for _, n in chosen) * (1 + RESPONSES) * chosen[0][0].max_tokens_res * 4 / 1e9
+        )
+        say(f"runs on {where}; problems start from {json.dumps(prompt, ensure_ascii=False)}")
+        say(estimate(policy, chosen))
     for d, n in chosen:
         print(d.name, n, d.ins_temperature, d.max_tokens_ins, d.res_temperature, d.max_tokens_res, policy.name, judge.path,
               sep="\t")  # fmt: skip

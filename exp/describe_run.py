@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 from lib import cli, models, rows
+from lib.errors import UserError
 from lib.grading import answers
 from lib.models import Model
+from lib.progress import say
 from lib.tables import markdown, percent
 
 FILES = {"instructions": "{}_ins.json", "sft_data": "{}_ins_res.json", "multi_response_data": "{}_ins_7res.json",
@@ -27,7 +29,9 @@ def is_right(response: str, gold: int) -> bool:
     return answers.is_equal(answers.extract(response, strict=True), str(gold))
 
 
-def check_procedural(domain: str, problems: list[dict], answered: list[dict], ranked: list[dict]) -> dict:
+def check_procedural(
+    domain: str, problems: list[dict], answered: list[dict], ranked: list[dict]
+) -> dict:
     """How many problems parse in their domain, and the shares of right answers: the single one, a random and the best of
     the ranked ones, over well-formed problems."""
     from lib.tiny.problems import parse
@@ -37,8 +41,16 @@ def check_procedural(domain: str, problems: list[dict], answered: list[dict], ra
         problem = parse(row["instruction"])
         if problem and problem.domain == domain:
             truth[row["instruction"]] = problem.answer
-    single = [is_right(r["response"], truth[r["instruction"]]) for r in answered if r["instruction"] in truth]
-    marks = [[is_right(text, truth[r["instruction"]]) for text in r["responses"]] for r in ranked if r["instruction"] in truth]
+    single = [
+        is_right(r["response"], truth[r["instruction"]])
+        for r in answered
+        if r["instruction"] in truth
+    ]
+    marks = [
+        [is_right(text, truth[r["instruction"]]) for text in r["responses"]]
+        for r in ranked
+        if r["instruction"] in truth
+    ]
     return {
         "well_formed": len(truth),
         "well_formed_share": share(len(truth), len(problems)),
@@ -58,7 +70,9 @@ def describe(folder: Path, model: Model) -> dict:
     name = folder.name
     paths = {kind: folder / pattern.format(name) for kind, pattern in FILES.items()}
     tables = {kind: rows.read(str(path)) for kind, path in paths.items()}
-    metas = {kind: json.loads(Path(f"{path}.meta.json").read_bytes()) for kind, path in paths.items()}
+    metas = {
+        kind: json.loads(Path(f"{path}.meta.json").read_bytes()) for kind, path in paths.items()
+    }
     facts = models.domains(model).get(name)
     texts = [row["instruction"] for row in tables["instructions"]]
     ends = [r["finish_reason"] for r in tables["sft_data"]]
@@ -75,13 +89,26 @@ def describe(folder: Path, model: Model) -> dict:
         "truncated_share": share(ends.count("length"), len(ends)),
         "truncated_share_of_ranked": share(ends_of_many.count("length"), len(ends_of_many)),
         "stages": {
-            stage: {k: meta.get(k) for k in ("settings", "rows_in", "rows_out", "dropped", "seconds", "tokens", "notes")}
+            stage: {
+                k: meta.get(k)
+                for k in (
+                    "settings",
+                    "rows_in",
+                    "rows_out",
+                    "dropped",
+                    "seconds",
+                    "tokens",
+                    "notes",
+                )
+            }
             for stage, meta in zip(STAGES, metas.values(), strict=True)
         },
         "files": {kind: path.name for kind, path in paths.items()},
     }
     if model.procedural:
-        info["checked"] = check_procedural(name, *(tables[k] for k in ("instructions", "sft_data", "preference_data")))
+        info["checked"] = check_procedural(
+            name, *(tables[k] for k in ("instructions", "sft_data", "preference_data"))
+        )
     return info
 
 
@@ -95,9 +122,15 @@ def total(infos: list[dict], model: Model, run: str) -> dict:
         "total_problems": problems,
         "generation_date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "domains": {
-            i["domain"]: {"problems": i["problems"], "description": i["description"], "directory": i["domain"]} for i in infos
+            i["domain"]: {
+                "problems": i["problems"],
+                "description": i["description"],
+                "directory": i["domain"],
+            }
+            for i in infos
         },
-        "files_per_domain": {kind: pattern.format("<domain>") for kind, pattern in FILES.items()} | {"info": "dataset_info.json"},
+        "files_per_domain": {kind: pattern.format("<domain>") for kind, pattern in FILES.items()}
+        | {"info": "dataset_info.json"},
     }
     if model.procedural:
         weights = [i["checked"]["well_formed"] for i in infos]
@@ -106,7 +139,10 @@ def total(infos: list[dict], model: Model, run: str) -> dict:
             "well_formed_share": share(sum(weights), problems),
             "exact_repeats": sum(i["exact_repeats"] for i in infos),
         } | {
-            key: share(sum(i["checked"][key] * w for i, w in zip(infos, weights, strict=True) if w), sum(weights))
+            key: share(
+                sum(i["checked"][key] * w for i, w in zip(infos, weights, strict=True) if w),
+                sum(weights),
+            )
             for key in ("right_single", "right_random_of_ranked", "right_best_of_ranked")
         }
     return combined
@@ -121,12 +157,26 @@ def table(infos: list[dict], combined: dict) -> list[str]:
     body = []
     for i in infos:
         dropped = sum(i["stages"]["gen_ins"]["dropped"].values())
-        line = [i["domain"], f"{i['problems']:,}", f"{dropped:,}", f"{i['sft_rows']:,}", f"{i['preference_rows']:,}"]
-        body.append(line + [percent(i["truncated_share"])] + [percent(i["checked"][k]) for k in keys if checked])
+        line = [
+            i["domain"],
+            f"{i['problems']:,}",
+            f"{dropped:,}",
+            f"{i['sft_rows']:,}",
+            f"{i['preference_rows']:,}",
+        ]
+        body.append(
+            line
+            + [percent(i["truncated_share"])]
+            + [percent(i["checked"][k]) for k in keys if checked]
+        )
     sums = [sum(int(line[c].replace(",", "")) for line in body) for c in range(1, 5)]
     last = ["all", *(f"{s:,}" for s in sums)]
-    truncated = sum(i["truncated_share"] * i["sft_rows"] for i in infos) / sum(i["sft_rows"] for i in infos)
-    body.append(last + [percent(truncated)] + [percent(combined["checked"][k]) for k in keys if checked])
+    truncated = sum(i["truncated_share"] * i["sft_rows"] for i in infos) / sum(
+        i["sft_rows"] for i in infos
+    )
+    body.append(
+        last + [percent(truncated)] + [percent(combined["checked"][k]) for k in keys if checked]
+    )
     return markdown({name: list(column) for name, *column in zip(head, *body, strict=True)})
 
 
@@ -174,7 +224,11 @@ def card(combined: dict, infos: list[dict], lines: list[str]) -> str:
     settings = ["| domain | stage | settings |", "| --- | --- | --- |"]
     for i in infos:
         for stage, facts in i["stages"].items():
-            shown = ", ".join(f"{k} {v}" for k, v in facts["settings"].items() if k not in ("model", "domain", "system_prompt"))
+            shown = ", ".join(
+                f"{k} {v}"
+                for k, v in facts["settings"].items()
+                if k not in ("model", "domain", "system_prompt")
+            )
             settings.append(f"| {i['domain']} | {stage} | {shown or '–'} |")
     note = CHECKED if "checked" in combined else ""
     return CARD.format(name=combined["dataset_name"], problems=f"{combined['total_problems']:,}", model=combined["model"],
@@ -185,13 +239,15 @@ def card(combined: dict, infos: list[dict], lines: list[str]) -> str:
 def main(run_path: str, model_path: str):
     model, run = models.find(model_path), Path(run_path)
     if not run.is_dir():
-        raise cli.UserError(f"{run}: no such folder")
+        raise UserError(f"{run}: no such folder")
     order = list(models.domains(model))
     folders = [f for f in run.iterdir() if (f / f"{f.name}_ins.json").exists()]
     folders.sort(key=lambda f: (order.index(f.name) if f.name in order else len(order), f.name))
     if not folders:
-        raise cli.UserError(f"{run}: no domain's files in it (expected such as algebra/algebra_ins.json)")
-    cli.say(f"describing {', '.join(f.name for f in folders)} of {run}")
+        raise UserError(
+            f"{run}: no domain's files in it (expected such as algebra/algebra_ins.json)"
+        )
+    say(f"describing {', '.join(f.name for f in folders)} of {run}")
     infos = [describe(folder, model) for folder in folders]
     combined = total(infos, model, run.resolve().name)
     lines = table(infos, combined)

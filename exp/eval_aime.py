@@ -16,6 +16,7 @@ from lib.evaluation import benchmark, results
 from lib.evaluation.benchmark import Plan
 from lib.grading import answers, exact, latex
 from lib.inference import generate
+from lib.progress import say
 
 SYSTEM = (
     "You are a mathematical problem solver. Solve the given problem step by step and put your final answer, an integer from 0 to "
@@ -23,7 +24,14 @@ SYSTEM = (
 )
 USER = "Problem: {problem}\n\nSolve this step by step and give your final answer in \\boxed{{}}."
 # The seed's words for a score in percent; here of avg@n.
-TIERS = ((50, "EXCEPTIONAL"), (30, "EXCELLENT"), (20, "VERY GOOD"), (10, "GOOD"), (5, "FAIR"), (0, "NEEDS IMPROVEMENT"))
+TIERS = (
+    (50, "EXCEPTIONAL"),
+    (30, "EXCELLENT"),
+    (20, "VERY GOOD"),
+    (10, "GOOD"),
+    (5, "FAIR"),
+    (0, "NEEDS IMPROVEMENT"),
+)
 
 
 def is_answer(text: str) -> bool:
@@ -45,7 +53,10 @@ def within_range(sample: dict) -> dict:
     value = exact.number(exact.without_name(latex.canonical(sample["extracted"])))
     if not value or value.value.denominator == 1 and 0 <= value.value <= 999:
         return sample
-    return sample | {"extracted": None, "why": "truncated" if sample["why"] == "truncated" else "no answer"}
+    return sample | {
+        "extracted": None,
+        "why": "truncated" if sample["why"] == "truncated" else "no answer",
+    }
 
 
 def main(
@@ -73,14 +84,30 @@ def main(
     path = Path(save_dir) / f"aime_eval_combined_{model_type}_t{temperature:g}_n{n_sampling}.json"
     problems = []
     for row in benchmark.read(test_data_path, "problem", num_problems, is_answer):
-        chat = ({"role": "system", "content": SYSTEM}, {"role": "user", "content": USER.format(problem=row["problem"])})
-        problems.append(benchmark.problem(row, row["problem"], latex.canonical(row["answer"]), chat))
-    plan = Plan("eval_aime", "aime", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
+        chat = (
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": USER.format(problem=row["problem"])},
+        )
+        problems.append(
+            benchmark.problem(row, row["problem"], latex.canonical(row["answer"]), chat)
+        )
+    plan = Plan(
+        "eval_aime",
+        "aime",
+        model,
+        model_type,
+        temperature,
+        top_p,
+        max_tokens,
+        n_sampling,
+        seed,
+        backend,
+    )
     samples = benchmark.ask(path, plan, problems, (test_data_path,), overwrite)
     graded = [within_range(s) for s in answers.in_parallel(benchmark.grade, samples)]
     found = results.figures(plan, len(problems), benchmark.prompt_hash(problems), graded)
     results.write(path, found | {"tier": tier(found["accuracy"])}, graded)
-    cli.say(f"tier of avg@{n_sampling}: {tier(found['accuracy'])}")
+    say(f"tier of avg@{n_sampling}: {tier(found['accuracy'])}")
 
 
 if __name__ == "__main__":

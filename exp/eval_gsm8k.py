@@ -15,10 +15,12 @@ import io
 from pathlib import Path
 
 from lib import cli, rows
+from lib.errors import UserError
 from lib.evaluation import benchmark, results
 from lib.evaluation.benchmark import Plan
 from lib.grading import answers, exact, formats, latex
 from lib.inference import generate
+from lib.progress import say
 
 COLUMNS = ("id", "sample", "question", "gold", "response", "extracted", "correct", "correct_strict", "how", "why",
            "has_thinking", "has_answer", "fits_format", "finish_reason", "tokens")  # fmt: skip
@@ -27,7 +29,10 @@ COLUMNS = ("id", "sample", "question", "gold", "response", "extracted", "correct
 def laid_out(sample: dict, layout: formats.Format) -> dict:
     """A graded sample with the seed's three looks at its form: reasoning shown, an answer stated, exactly the asked layout."""
     text = sample["response"]
-    looks = {"has_thinking": layout.shows_thinking(text), "has_answer": answers.extract(text, strict=True) is not None}
+    looks = {
+        "has_thinking": layout.shows_thinking(text),
+        "has_answer": answers.extract(text, strict=True) is not None,
+    }
     return sample | looks | {"fits_format": layout.fits(text)}
 
 
@@ -63,25 +68,50 @@ def main(
 ):
     path, layout = Path(save_path), formats.find(format)
     if path.suffix != ".csv":
-        raise cli.UserError(f"--save_path {save_path}: expected a .csv name; the figures go beside it into .json")
+        raise UserError(
+            f"--save_path {save_path}: expected a .csv name; the figures go beside it into .json"
+        )
     backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
     model = benchmark.prepared(model_path, adapter_path, max_model_len)
     model_type = benchmark.label(model_type or model.name)
     problems = []
     for row in benchmark.read(
-        test_data_path, "question", num_problems, lambda gold: exact.number(latex.canonical(gold)) is not None
+        test_data_path,
+        "question",
+        num_problems,
+        lambda gold: exact.number(latex.canonical(gold)) is not None,
     ):
-        chat = ({"role": "system", "content": layout.system_prompt}, {"role": "user", "content": row["question"]})
+        chat = (
+            {"role": "system", "content": layout.system_prompt},
+            {"role": "user", "content": row["question"]},
+        )
         problems.append(benchmark.problem(row, row["question"], row["answer"], chat))
-    plan = Plan("eval_gsm8k", "gsm8k", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
+    plan = Plan(
+        "eval_gsm8k",
+        "gsm8k",
+        model,
+        model_type,
+        temperature,
+        top_p,
+        max_tokens,
+        n_sampling,
+        seed,
+        backend,
+    )
     samples = benchmark.ask(path.with_suffix(".json"), plan, problems, (test_data_path,), overwrite)
     graded = [laid_out(s, layout) for s in answers.in_parallel(benchmark.grade, samples)]
     found = results.figures(plan, len(problems), benchmark.prompt_hash(problems), graded)
-    looks = {"thinking_proportion": "has_thinking", "answer_proportion": "has_answer", "format_accuracy": "fits_format"}
-    found |= {"format": format} | {k: results.percent(sum(s[look] for s in graded) / len(graded)) for k, look in looks.items()}
+    looks = {
+        "thinking_proportion": "has_thinking",
+        "answer_proportion": "has_answer",
+        "format_accuracy": "fits_format",
+    }
+    found |= {"format": format} | {
+        k: results.percent(sum(s[look] for s in graded) / len(graded)) for k, look in looks.items()
+    }
     rows.write_whole(path, table(graded))
     results.write(path.with_suffix(".json"), found, graded)
-    cli.say(f"wrote {path}: thinking {found['thinking_proportion']}%, answer {found['answer_proportion']}%, "
+    say(f"wrote {path}: thinking {found['thinking_proportion']}%, answer {found['answer_proportion']}%, "
             f"format {found['format_accuracy']}%, {found['avg_output_tokens']:.0f} tokens a response")  # fmt: skip
 
 

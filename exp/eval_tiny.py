@@ -12,10 +12,12 @@ configs/formats.yaml instead of the embedded model's own.
 from pathlib import Path
 
 from lib import cli, rows
+from lib.errors import UserError
 from lib.evaluation import benchmark, results
 from lib.evaluation.benchmark import Plan, Problem
 from lib.grading import answers, formats
 from lib.inference import generate
+from lib.progress import say
 from lib.tiny import problems
 
 SYSTEM = "You are a math tutor for {domain}."
@@ -31,9 +33,14 @@ def worked(graded: list[dict]) -> dict:
     showing, direct = [], []
     for sample in graded:
         (showing if shows_work(sample["response"]) else direct).append(sample["correct"])
-    shares = {"worked_share": (len(showing), len(graded)), "accuracy_worked": (sum(showing), len(showing))}
+    shares = {
+        "worked_share": (len(showing), len(graded)),
+        "accuracy_worked": (sum(showing), len(showing)),
+    }
     shares |= {"accuracy_direct": (sum(direct), len(direct))}
-    return {k: results.percent(part / whole) if whole else None for k, (part, whole) in shares.items()}
+    return {
+        k: results.percent(part / whole) if whole else None for k, (part, whole) in shares.items()
+    }
 
 
 def main(
@@ -55,26 +62,46 @@ def main(
     overwrite: bool = False,
 ):
     if num_problems < 1:
-        raise cli.UserError(f"--num_problems {num_problems}: at least 1 problem")
+        raise UserError(f"--num_problems {num_problems}: at least 1 problem")
     path = Path(save_path)
     backend = generate.Backend(engine, base_url, batch_size)
     model = benchmark.prepared(model_path, adapter_path)
     model_type = benchmark.label(model_type or model.name)
-    plan = Plan("eval_tiny", "fresh", model, model_type, temperature, top_p, max_tokens, n_sampling, seed, backend)
+    plan = Plan(
+        "eval_tiny",
+        "fresh",
+        model,
+        model_type,
+        temperature,
+        top_p,
+        max_tokens,
+        n_sampling,
+        seed,
+        backend,
+    )
     layout, asked = formats.find(format) if format else None, []
     for number, p in enumerate(problems.fresh(num_problems, problems_seed)):
-        system = layout.system_prompt if layout else SYSTEM.format(domain=p.domain.replace("_", " "))
+        system = (
+            layout.system_prompt if layout else SYSTEM.format(domain=p.domain.replace("_", " "))
+        )
         chat = ({"role": "system", "content": system}, {"role": "user", "content": p.question})
-        asked.append(Problem(rows.row_id(p.question), p.domain, str(number), p.question, str(p.answer), chat))
+        asked.append(
+            Problem(rows.row_id(p.question), p.domain, str(number), p.question, str(p.answer), chat)
+        )
     samples = benchmark.ask(path, plan, asked, (), overwrite)
     graded = answers.in_parallel(benchmark.grade, samples)
     found = results.figures(plan, len(asked), benchmark.prompt_hash(asked), graded)
     w = worked(graded)
     if layout:
-        w |= {"format": format, "format_accuracy": results.percent(sum(layout.fits(s["response"]) for s in graded) / len(graded))}
-        cli.say(f"{w['format_accuracy']}% of the samples are laid out exactly as {format}")
+        w |= {
+            "format": format,
+            "format_accuracy": results.percent(
+                sum(layout.fits(s["response"]) for s in graded) / len(graded)
+            ),
+        }
+        say(f"{w['format_accuracy']}% of the samples are laid out exactly as {format}")
     results.write(path, found | w, graded)
-    cli.say(f"{w['worked_share']}% of the samples show their work: {w['accuracy_worked']}% of those right, "
+    say(f"{w['worked_share']}% of the samples show their work: {w['accuracy_worked']}% of those right, "
             f"{w['accuracy_direct']}% of the others")  # fmt: skip
 
 

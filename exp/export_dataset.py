@@ -13,7 +13,9 @@ import hashlib
 from pathlib import Path
 
 from lib import cli, models, provenance, rows
-from lib.output_folder import ModelFolder
+from lib.errors import UserError
+from lib.output_folder import OutputFolder
+from lib.progress import say
 from lib.tables import markdown
 
 CARD = """---
@@ -55,7 +57,9 @@ Software: {versions}.
 
 def is_test(row: dict, share: float) -> bool:
     """Whether a row's problem is in the test split: by its text, so alike in every part and in every version of the data."""
-    digest = hashlib.sha256(str(row.get("question") or row.get("instruction") or row["id"]).encode(errors="replace")).digest()
+    digest = hashlib.sha256(
+        str(row.get("question") or row.get("instruction") or row["id"]).encode(errors="replace")
+    ).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
@@ -68,7 +72,7 @@ def licence(model: models.Model) -> str:
     try:
         data = ModelCard.load(str(card)).data
     except (OSError, ValueError, HfHubHTTPError) as e:  # no card, no network
-        cli.say(f"the card of {model.path} cannot be read ({type(e).__name__})")
+        say(f"the card of {model.path} cannot be read ({type(e).__name__})")
         return ""
     return data.get("license_name") or data.license or ""
 
@@ -84,7 +88,10 @@ def write(folder: Path, name: str, splits: dict[str, list[dict]]) -> dict[str, P
                 (folder / sub).mkdir(exist_ok=True)
             made[split] = folder / name / f"{split}.parquet"
             Dataset.from_list(found).to_parquet(made[split])
-            rows.write_whole(folder / f"jsonl/{name}_{split}.jsonl", b"".join(rows.dumps(row) + b"\n" for row in found))
+            rows.write_whole(
+                folder / f"jsonl/{name}_{split}.jsonl",
+                b"".join(rows.dumps(row) + b"\n" for row in found),
+            )
     return made
 
 
@@ -100,9 +107,11 @@ def main(
     paths = [p.strip() for p in data_paths.split(",") if p.strip()]
     names = [Path(p).stem for p in paths]
     if not paths or len(set(names)) < len(names) or "jsonl" in names:
-        raise cli.UserError(f"--data_paths {data_paths!r}: one or more files of different names, separated by commas")
+        raise UserError(
+            f"--data_paths {data_paths!r}: one or more files of different names, separated by commas"
+        )
     if not 0 <= test_share < 1:
-        raise cli.UserError(f"--test_share {test_share}: from 0 to under 1")
+        raise UserError(f"--test_share {test_share}: from 0 to under 1")
     model = models.find(model_path)
     settings = {
         "data": [rows.sha256(p) for p in paths],
@@ -110,19 +119,33 @@ def main(
         "test_share": test_share,
         "license": license,
     }
-    folder = ModelFolder(save_path, "export_dataset", settings, overwrite)
+    folder = OutputFolder(save_path, "export_dataset", settings, overwrite)
     if folder.finished:
-        cli.say(f"{save_path} is finished; nothing to do")
+        say(f"{save_path} is finished; nothing to do")
     else:
-        cli.say(f"{', '.join(paths)} -> {save_path}")
-        export(folder, dict(zip(names, paths, strict=True)), model, test_share, license, push_to_hub or save_path)
+        say(f"{', '.join(paths)} -> {save_path}")
+        export(
+            folder,
+            dict(zip(names, paths, strict=True)),
+            model,
+            test_share,
+            license,
+            push_to_hub or save_path,
+        )
     if push_to_hub:
         upload(Path(save_path), push_to_hub)
     else:
-        cli.say(f'next: load_dataset("{save_path}", "{names[0]}"), or --push_to_hub OWNER/NAME')
+        say(f'next: load_dataset("{save_path}", "{names[0]}"), or --push_to_hub OWNER/NAME')
 
 
-def export(folder: ModelFolder, files: dict[str, str], model: models.Model, test_share: float, typed: str, address: str) -> None:
+def export(
+    folder: OutputFolder,
+    files: dict[str, str],
+    model: models.Model,
+    test_share: float,
+    typed: str,
+    address: str,
+) -> None:
     """Write the folder and its card."""
     import datasets
 
@@ -134,9 +157,15 @@ def export(folder: ModelFolder, files: dict[str, str], model: models.Model, test
         for row in rows.read(path):
             splits[name]["test" if is_test(row, test_share) else "train"].append(row)
     metas = list(
-        {(m["stage"], m["file"], str(m["inputs"])): m for path in files.values() for m in provenance.trace(path)}.values()
+        {
+            (m["stage"], m["file"], str(m["inputs"])): m
+            for path in files.values()
+            for m in provenance.trace(path)
+        }.values()
     )
-    versions = sorted({f"{k} {v}" for m in metas for k, v in (m.get("notes", {}).get("versions") or {}).items()})
+    versions = sorted(
+        {f"{k} {v}" for m in metas for k, v in (m.get("notes", {}).get("versions") or {}).items()}
+    )
     commits = sorted({m["notes"]["commit"] for m in metas if m.get("notes", {}).get("commit")})
     software = ", ".join([*versions, *(f"Tiding {c}" for c in commits)]) or "not noted"
 
@@ -150,7 +179,11 @@ def export(folder: ModelFolder, files: dict[str, str], model: models.Model, test
                   "keys": [", ".join(next(r for s in p.values() for r in s)) for p in splits.values()]}  # fmt: skip
         shown = [f"| {stage} | {', '.join(f'{k} {_values(v)}' for k, v in facts.items()) or '–'} |"
                  for stage, facts in provenance.settings(metas).items()]  # fmt: skip
-        hashes = [f"| {p.relative_to(whole)} | {rows.sha256(str(p))} |" for p in sorted(whole.rglob("*.*")) if p.is_file()]
+        hashes = [
+            f"| {p.relative_to(whole)} | {rows.sha256(str(p))} |"
+            for p in sorted(whole.rglob("*.*"))
+            if p.is_file()
+        ]
         rights = (f"The text is under the licence of the model that wrote it: {known}." if known else
                   "The licence of the model that wrote it is not known here: its terms apply to this text.")  # fmt: skip
         card = CARD.format(
@@ -162,8 +195,10 @@ def export(folder: ModelFolder, files: dict[str, str], model: models.Model, test
 
     folder.open()
     folder.finish(fill)
-    sizes = "; ".join(f"{name} {len(p['train']):,} train, {len(p['test']):,} test" for name, p in splits.items())
-    cli.say(f"wrote {folder.path}: {sizes}, licence {known or 'unknown'}")
+    sizes = "; ".join(
+        f"{name} {len(p['train']):,} train, {len(p['test']):,} test" for name, p in splits.items()
+    )
+    say(f"wrote {folder.path}: {sizes}, licence {known or 'unknown'}")
 
 
 def _values(values: list) -> str:
@@ -173,12 +208,14 @@ def _values(values: list) -> str:
 
 def upload(folder: Path, repository: str) -> None:
     if "license: unknown" in (folder / "README.md").read_text(encoding="utf-8").split("---")[1]:
-        raise cli.UserError("the licence of the generating model is not known; --license NAME --overwrite says it")
+        raise UserError(
+            "the licence of the generating model is not known; --license NAME --overwrite says it"
+        )
     from huggingface_hub import HfApi
 
     HfApi().create_repo(repository, repo_type="dataset", exist_ok=True)
     HfApi().upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
-    cli.say(f"uploaded to {repository}")
+    say(f"uploaded to {repository}")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,18 @@ import subprocess
 from pathlib import Path
 
 from lib import chat, cli, models, rows
-from lib.output_folder import ModelFolder
+from lib.errors import UserError, near
+from lib.output_folder import OutputFolder
+from lib.progress import say
 from lib.tiny import problems
 from lib.training import policy
 
 METHODS = ("lora", "merged_16bit", "merged_4bit", "gguf")
 CONVERTER = "convert_hf_to_gguf.py"
-LEAST_AGREEMENT = {"merged_16bit": 0.99, "merged_4bit": 0.0}  # of 4 bits it is said, and no bound is known
+LEAST_AGREEMENT = {
+    "merged_16bit": 0.99,
+    "merged_4bit": 0.0,
+}  # of 4 bits it is said, and no bound is known
 QUESTIONS = 32
 
 CARD = """# {name}
@@ -58,7 +63,11 @@ def agreement(a: list, b: list) -> dict:
     for x, y in zip(a, b, strict=True):
         same, total = same + int((x.argmax(-1) == y.argmax(-1)).sum()), total + len(x)
     largest = max(float(torch.max(torch.abs(x - y))) for x, y in zip(a, b, strict=True))
-    return {"largest_logit_difference": round(largest, 6), "token_agreement": round(same / total, 6), "tokens": total}
+    return {
+        "largest_logit_difference": round(largest, 6),
+        "token_agreement": round(same / total, 6),
+        "tokens": total,
+    }
 
 
 def spoken(model: object, tokenizer: object) -> tuple[list[list[int]], list[list[int]]]:
@@ -91,8 +100,10 @@ def merged(model: models.Model) -> tuple[object, dict, dict]:
     tokenizer = chat.load_tokenizer(model.path)
     base = load(model.path, dtype=torch.float32)
     whole = PeftModel.from_pretrained(base, model.adapter).eval()
-    if not any(float(p.abs().max()) > 0 for name, p in whole.named_parameters() if "lora_B" in name):
-        raise cli.UserError(
+    if not any(
+        float(p.abs().max()) > 0 for name, p in whole.named_parameters() if "lora_B" in name
+    ):
+        raise UserError(
             f"{model.adapter}: every B matrix of the adapter is zero, its merge would be {Path(model.path).name} again"
         )
     chats, answers = spoken(whole, tokenizer)
@@ -103,10 +114,21 @@ def merged(model: models.Model) -> tuple[object, dict, dict]:
 def card(model: models.Model, method: str, proof: dict) -> str:
     """README.md of the export, from the training's settings and the proof."""
     trained = Path(model.adapter or model.path)
-    made = json.loads((trained / "settings.json").read_bytes()) if (trained / "settings.json").exists() else {}
+    made = (
+        json.loads((trained / "settings.json").read_bytes())
+        if (trained / "settings.json").exists()
+        else {}
+    )
     lines = [f"| {k} | {v} |" for k, v in made.items()]
-    settings = "\n".join(["| setting | value |", "| --- | --- |", *lines]) if lines else "Nothing is recorded beside the weights."
-    said = "\n".join(f"- {k.replace('_', ' ')}: {v}" for k, v in proof.items()) or "The weights are the training's own files."
+    settings = (
+        "\n".join(["| setting | value |", "| --- | --- |", *lines])
+        if lines
+        else "Nothing is recorded beside the weights."
+    )
+    said = (
+        "\n".join(f"- {k.replace('_', ' ')}: {v}" for k, v in proof.items())
+        or "The weights are the training's own files."
+    )
     return CARD.format(name=trained.name, manner="A LoRA adapter" if model.adapter else "A full fine-tuning", method=method,
                        model=Path(model.path).name if model.adapter else made.get("model", "its base"), settings=settings,
                        proof=said)  # fmt: skip
@@ -121,17 +143,19 @@ def main(
     overwrite: bool = False,
 ):
     if method not in METHODS:
-        raise cli.UserError(f"no method {method!r}; {cli.near(method, METHODS)}")
+        raise UserError(f"no method {method!r}; {near(method, METHODS)}")
     model = models.find(model_path, adapter_path)
     if not adapter_path and method == "lora":
-        raise cli.UserError("--method lora exports an adapter; give --adapter_path")
+        raise UserError("--method lora exports an adapter; give --adapter_path")
     if method == "gguf" and not shutil.which(CONVERTER):
-        raise cli.UserError(f"--method gguf needs llama.cpp's {CONVERTER} on the PATH")
-    folder = ModelFolder(save_path, "export_model", {"model": models.identity(model), "method": method}, overwrite)
+        raise UserError(f"--method gguf needs llama.cpp's {CONVERTER} on the PATH")
+    folder = OutputFolder(
+        save_path, "export_model", {"model": models.identity(model), "method": method}, overwrite
+    )
     if folder.finished:
-        cli.say(f"{save_path} is finished; nothing to do")
+        say(f"{save_path} is finished; nothing to do")
         return
-    cli.say(f"{model.name} as {method} -> {save_path}")
+    say(f"{model.name} as {method} -> {save_path}")
     policy.begin()
     folder.open()
     proof: dict = {}
@@ -144,13 +168,13 @@ def main(
     folder.finish(write)
     shown = f": token agreement {proof['token_agreement']:.2%} over {proof['tokens']:,} tokens, largest logit difference " \
             f"{proof['largest_logit_difference']:.4f}" if proof else ""  # fmt: skip
-    cli.say(f"wrote {save_path}{shown}")
+    say(f"wrote {save_path}{shown}")
     if push_to_hub:
         from huggingface_hub import HfApi
 
         HfApi().create_repo(push_to_hub, exist_ok=True)
         HfApi().upload_folder(repo_id=push_to_hub, folder_path=save_path)
-        cli.say(f"uploaded to {push_to_hub}")
+        say(f"uploaded to {push_to_hub}")
 
 
 def exported(model: models.Model, method: str, whole: Path, half: Path) -> dict:
@@ -159,7 +183,12 @@ def exported(model: models.Model, method: str, whole: Path, half: Path) -> dict:
 
     source = Path(model.adapter or model.path)
     if method == "lora" or not model.adapter and method == "merged_16bit":
-        shutil.copytree(source, whole, dirs_exist_ok=True, ignore=shutil.ignore_patterns("settings.json", "*.jsonl", "README.md"))
+        shutil.copytree(
+            source,
+            whole,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("settings.json", "*.jsonl", "README.md"),
+        )
         return {}
     if model.adapter:
         one, before, read = merged(model)
@@ -172,12 +201,17 @@ def exported(model: models.Model, method: str, whole: Path, half: Path) -> dict:
     chat.load_tokenizer(model.path).save_pretrained(target)
     del one
     if method == "gguf":
-        subprocess.run([CONVERTER, str(half), "--outfile", str(whole / f"{model.name}.gguf")], check=True)
+        subprocess.run(
+            [CONVERTER, str(half), "--outfile", str(whole / f"{model.name}.gguf")], check=True
+        )
         return {}
     if method == "merged_4bit":
         from transformers import BitsAndBytesConfig
 
-        small = load(str(half), quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"))
+        small = load(
+            str(half),
+            quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
+        )
         small.save_pretrained(whole)
         chat.load_tokenizer(model.path).save_pretrained(whole)
         after = small
@@ -185,7 +219,7 @@ def exported(model: models.Model, method: str, whole: Path, half: Path) -> dict:
         after = load(str(whole), dtype=torch.float32)
     proof = agreement(before, logits_of(after, **read))
     if proof["token_agreement"] < LEAST_AGREEMENT[method]:
-        raise cli.UserError(f"the merged model is not the trained one: they agree on {proof['token_agreement']:.1%} of "
+        raise UserError(f"the merged model is not the trained one: they agree on {proof['token_agreement']:.1%} of "
                             f"{proof['tokens']} tokens, expected at least {LEAST_AGREEMENT[method]:.0%}")  # fmt: skip
     return proof
 

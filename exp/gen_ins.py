@@ -5,21 +5,96 @@ out   algebra_ins.json       id, instruction, domain
       python exp/gen_ins.py --model_path data/models/tiny --save_path data/demo/algebra_ins.json --total_prompts 20 \\
           --temperature 1.0 --control_tasks math --domain algebra --max_tokens 128
 
-The pre-query prompt is the model's own chat template with the domain's system prompt, cut where the user's words begin
-(Magpie, arXiv 2406.08464). Unusable and repeated generations are dropped with a reason and replaced, at most 4 attempts a row.
+The pre-query prompt is the model's own chat template with the domain's system prompt, cut where the
+user's words begin (Magpie, arXiv 2406.08464). Unusable and repeated generations are dropped with a
+reason and replaced, with at most 4 attempts for each problem that is asked for.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict
 
-from lib import chat, cli, models, progress
+from lib import chat, cli, models, progress, provenance, rows
+from lib.errors import Shortfall, UserError, near
 from lib.inference import generate
-from lib.inference.requests import Reply, Request
+from lib.inference.backends import Where
+from lib.inference.requests import Reply, Request, Sampling
 from lib.output import Output
 from lib.quality import generations
-from lib.rows import derive_seed, row_id
 
 ATTEMPTS_PER_ROW = 4
+CONTROL_TASKS = ("math",)
+
+
+class DistinctTexts:
+    """The texts seen so far, compared without regard to white space and Unicode form."""
+
+    def __init__(self):
+        self._seen: set[str] = set()
+
+    def add(self, text: str) -> bool:
+        """Whether the text is new; it is remembered."""
+        text = generations.normalised(text)
+        is_new = text not in self._seen
+        self._seen.add(text)
+        return is_new
+
+
+class Attempts:
+    """Counts the attempts at `wanted` distinct problems; every failed one is replaced at once.
+
+    So the attempts are 0..M-1 for the smallest M that holds `wanted` good ones, whatever the order
+    in which they finish, and every run makes the same file.
+    """
+
+    def __init__(self, out: Output, wanted: int):
+        self.out, self.wanted = out, wanted
+        self.limit = ATTEMPTS_PER_ROW * wanted
+        self.distinct = DistinctTexts()
+        self.good = 0
+        for _, row, why in out.records():
+            self._count(row["instruction"], why)
+        self.asked = min(len(out) + self.wanted - self.good, self.limit)
+
+    def is_over(self) -> bool:
+        """Whether an earlier session has finished all the attempts there may be."""
+        return self.good >= self.wanted or len(self.out) >= self.limit
+
+    def unfinished(self) -> Iterator[int]:
+        return (attempt for attempt in range(self.asked) if attempt not in self.out)
+
+    def add(self, attempt: int, row: dict, why: str | None) -> int | None:
+        """Write the row of an attempt; returns the number of the one that replaces it, if any."""
+        self.out.add(attempt, row, why)
+        if self._count(row["instruction"], why) or self.asked == self.limit:
+            return None
+        self.asked += 1
+        return self.asked - 1
+
+    def _count(self, text: str, why: str | None) -> bool:
+        is_good = why is None and self.distinct.add(text)
+        self.good += is_good
+        return is_good
+
+    def shortfall(self) -> str:
+        """`only 3 of 5 problems after 20 attempts: 17 dropped (17 repeated)`."""
+        dropped = dict(self.out.dropped)
+        repeats = self.out.kept - self.good
+        if repeats:
+            dropped["repeated"] = repeats
+        made = f"only {self.good:,} of {self.wanted:,} problems after {len(self.out):,} attempts"
+        return f"{made}: {progress.reasons(dropped)}"
+
+
+def pre_query_request(model: models.Model, system_prompt: str, where: Where) -> dict:
+    """The prompt that every attempt starts from, and what ends a user's turn, as Request fields."""
+    try:
+        tokenizer = chat.load_tokenizer(model.path, where.trust_remote_code)
+        prompt = chat.encode(tokenizer, chat.pre_query(tokenizer, system_prompt))
+        token_ids = chat.stop_token_ids(tokenizer, chat.generation_config(model.path))
+        strings = chat.stop_strings(tokenizer)
+    except ValueError as e:
+        raise UserError(str(e)) from None
+    return {"prompt": prompt, "stop": tuple(strings), "stop_token_ids": tuple(token_ids)}
 
 
 def main(
@@ -27,88 +102,54 @@ def main(
     save_path: str,
     total_prompts: int,
     domain: str,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    max_tokens: int = 1024,
+    sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024),
     control_tasks: str = "math",
     seed: int = 0,
-    engine: str = "vllm",
-    base_url: str = "",
-    batch_size: int | None = None,
-    trust_remote_code: bool = False,
+    where: Where = Where(),
     overwrite: bool = False,
 ):
-    if control_tasks != "math":
-        raise cli.UserError(f"no control task {control_tasks!r}; {cli.near(control_tasks, ['math'])}")
+    if control_tasks not in CONTROL_TASKS:
+        hint = near(control_tasks, CONTROL_TASKS)
+        raise UserError(f"no control task {control_tasks!r}; {hint}")
     if total_prompts < 1:
-        raise cli.UserError(f"--total_prompts {total_prompts}: at least 1 row must be asked for")
-    asked_for = generate.sampling(temperature, top_p, max_tokens)
-    backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
+        raise UserError(f"--total_prompts {total_prompts}: at least 1 row must be asked for")
     model = models.find(model_path)
     system_prompt = models.domain(model, domain).system_prompt
-    settings = {"model": models.identity(model), "domain": domain, "system_prompt": system_prompt, "seed": seed}
-    settings |= {"total_prompts": total_prompts, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    settings = {"model": models.identity(model), "domain": domain, "system_prompt": system_prompt}
+    settings |= {"total_prompts": total_prompts, **asdict(sampling), "seed": seed}
     out = Output(save_path, "gen_ins", settings, overwrite=overwrite)
-    if generate.announce(out, f"{total_prompts:,} {domain} problems", model):
+    if out.announce(f"{total_prompts:,} {domain} problems with {model.name}"):
         return
-    sampling = generate.limited(model, "ins", asked_for)
-    out.open(generate.notes(backend))
+    sampling = generate.within_limits(model, sampling, kind="ins")
+    out.open(provenance.notes(where.engine), total=total_prompts)
+    attempts = Attempts(out, total_prompts)
+    if not attempts.is_over():
+        start = pre_query_request(model, system_prompt, where)
 
-    seen: set[str] = set()  # the texts of kept rows
-    good = 0
-    for _, row, why in out.records():
-        good += not why and is_new(row["instruction"], seen)
-    # Every dropped or repeated attempt is replaced at once. So the attempts are 0..M-1 for the smallest M that holds
-    # `total_prompts` good ones, whatever the order in which they finish: the same file from every run.
-    missing = total_prompts - good
-    asked = out.resumed + missing
+        def make_request(attempt: int) -> Request:
+            request_seed = rows.derive_seed(seed, attempt, domain)
+            return Request(attempt, sampling=sampling, seed=request_seed, **start)
 
-    def request(attempt: int) -> Request:
-        return Request(attempt, prompt, sampling, derive_seed(seed, attempt, domain))
+        def accept(reply: Reply) -> list[Request]:
+            if reply.refused:
+                what = f"the pre-query prompt and --max_tokens {sampling.max_tokens}"
+                raise UserError(f"{what} do not fit the context of {model.name}")
+            (completion,) = reply.completions
+            text = completion.text.strip()
+            row = {"id": rows.row_id(domain, text), "instruction": text, "domain": domain}
+            why = generations.why_unusable(text, completion.finish_reason)
+            replacement = attempts.add(reply.key, row, why)
+            return [] if replacement is None else [make_request(replacement)]
 
-    def first_attempts() -> Iterator[Request]:
-        return (request(a) for a in range(asked) if a not in out)
+        first_requests = map(make_request, attempts.unfinished())
+        generate.run(out, model, where, first_requests, accept, total_prompts)
 
-    def accept(reply: Reply) -> list[Request]:
-        nonlocal good, asked
-        if reply.refused:
-            raise cli.UserError(f"the pre-query prompt and --max_tokens {max_tokens} do not fit the context of {model.name}")
-        text, finish_reason = reply.completions[0].text.strip(), reply.completions[0].finish_reason
-        row = {"id": row_id(domain, text), "instruction": text, "domain": domain}
-        why = generations.why_unusable(text, finish_reason)
-        out.add(reply.key, row, why)
-        if not why and is_new(text, seen):
-            good += 1
-        elif asked < ATTEMPTS_PER_ROW * total_prompts:
-            asked += 1
-            return [request(asked - 1)]
-        return []
-
-    if missing > 0 and out.resumed < ATTEMPTS_PER_ROW * total_prompts:
-        asked = min(asked, ATTEMPTS_PER_ROW * total_prompts)
-        try:
-            tokenizer = chat.load_tokenizer(model.path, trust_remote_code)
-            prompt = chat.encode(tokenizer, chat.pre_query(tokenizer, system_prompt))
-            ends = tuple(chat.stop_token_ids(tokenizer, chat.generation_config(model.path)))
-            sampling = replace(sampling, stop_token_ids=ends, stop=tuple(chat.stop_strings(tokenizer)))
-        except ValueError as e:
-            raise cli.UserError(str(e)) from None
-        generate.run(out, lambda: backend.load(model), first_attempts(), accept, total_prompts, backend.batch_size)
-
-    if good < total_prompts:
-        repeats = len(out) - out.dropped.total() - good
-        drops = progress.reasons({**out.dropped, "repeated": repeats} if repeats else out.dropped)
-        raise cli.Shortfall(f"{save_path}: only {good:,} of {total_prompts:,} problems after {len(out):,} attempts: {drops}; "
-                            "ask for fewer, or change the temperature and --overwrite")  # fmt: skip
-    kept: set[str] = set()
-    out.finish(len(out), check=lambda row: None if is_new(row["instruction"], kept) else "repeated")
-    generate.done(out)
-
-
-def is_new(text: str, seen: set[str]) -> bool:
-    """Whether a text is none of `seen`, to which it is then added."""
-    text = generations.normalised(text)
-    return text not in seen and not seen.add(text)
+    if attempts.good < total_prompts:
+        advice = "ask for fewer, or change the temperature and --overwrite"
+        raise Shortfall(f"{save_path}: {attempts.shortfall()}; {advice}")
+    kept = DistinctTexts()
+    out.finish(len(out), check=lambda row: None if kept.add(row["instruction"]) else "repeated")
+    out.done()
 
 
 if __name__ == "__main__":

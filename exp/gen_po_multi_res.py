@@ -5,46 +5,59 @@ out   algebra_ins_7res.json   id, instruction, responses, finish_reasons
       python exp/gen_po_multi_res.py --model_path data/models/tiny --ins_data_path data/demo/algebra_ins.json \\
           --save_path data/demo/algebra_ins_7res.json --temperature 0.8 --num_responses 7 --max_tokens 256
 
-All answers of a row are one request: the engine reads the prompt once and samples each with a seed of its own.
+All answers of a row are one request: the engine reads the prompt once and samples each answer with
+a seed of its own.
 """
 
+from dataclasses import asdict
+
 from lib import cli, models, rows
+from lib.errors import UserError
 from lib.inference import generate
-from lib.inference.requests import Completion
+from lib.inference.backends import Where
+from lib.inference.requests import Reply, Request, Sampling, user_turn
 from lib.output import Output
-
-
-def columns(completions: tuple[Completion, ...]) -> dict:
-    return {"responses": [c.text.strip() for c in completions], "finish_reasons": [c.finish_reason for c in completions]}
 
 
 def main(
     model_path: str,
     ins_data_path: str,
     save_path: str,
-    temperature: float = 0.8,
-    top_p: float = 0.95,
-    max_tokens: int = 4096,
+    sampling: Sampling = Sampling(temperature=0.8, top_p=0.95),
     num_responses: int = 7,
     seed: int = 0,
-    engine: str = "vllm",
-    base_url: str = "",
-    batch_size: int | None = None,
-    trust_remote_code: bool = False,
+    where: Where = Where(),
     overwrite: bool = False,
 ):
-    sampling = generate.sampling(temperature, top_p, max_tokens, num_responses)
-    if num_responses > 1 and temperature == 0:
-        raise cli.UserError(f"--temperature 0 gives {num_responses} times the same answer; use 0.8, or --num_responses 1")
-    backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
+    if num_responses < 1:
+        raise UserError(f"--num_responses {num_responses} is out of range")
+    if num_responses > 1 and sampling.temperature == 0:
+        same = f"--temperature 0 gives {num_responses} times the same answer"
+        raise UserError(f"{same}; use 0.8, or --num_responses 1")
     model = models.find(model_path)
-    settings = {"model": models.identity(model), "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    settings = {"model": models.identity(model), **asdict(sampling)}
     settings |= {"num_responses": num_responses, "seed": seed}
     out = Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
-    if generate.announce(out, f"{num_responses} answers to each row of {ins_data_path}", model):
+    what = f"{num_responses} answers to each row of {ins_data_path} with {model.name}"
+    if out.announce(what):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
-    generate.answer(out, instructions, model, sampling, seed, backend, columns)
+    sampling = generate.within_limits(model, sampling)
+
+    def make_request(key: int) -> Request:
+        prompt = user_turn(instructions[key]["instruction"])
+        return Request(key, prompt, sampling, num_responses, seed=rows.derive_seed(seed, key))
+
+    def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
+        row = rows.with_id(instructions[key])
+        completions, why = generate.answers_of(reply, model)
+        if completions:
+            row["responses"] = [completion.text for completion in completions]
+            row["finish_reasons"] = [completion.finish_reason for completion in completions]
+        return row, why
+
+    keys = range(len(instructions))
+    generate.ask_each(out, keys, model, where, make_request, make_row)
 
 
 if __name__ == "__main__":

@@ -2,68 +2,74 @@
 
 in    algebra_ins_7res.json          id, instruction, responses, finish_reasons
 out   algebra_ins_7res_armorm.json   id, instruction, responses (best first), scores, finish_reasons
-      python exp/gen_po_rewards.py --model_name_or_path data/models/tiny-rm --ins_data_path data/demo/algebra_ins_7res.json \\
-          --save_path data/demo/algebra_ins_7res_armorm.json
+      python exp/gen_po_rewards.py --model_name_or_path data/models/tiny-rm \\
+          --ins_data_path data/demo/algebra_ins_7res.json --save_path data/demo/algebra_ins_7res_armorm.json
 
-A sequence classifier runs in vLLM's pooling runner and its score is the raw logit. RLHFlow/ArmoRM-Llama3-8B-v0.1 runs by its own
-code through transformers: --trust_remote_code allows that code to run.
+A sequence classifier runs in vLLM's pooling runner and its score is the raw logit. The model
+RLHFlow/ArmoRM-Llama3-8B-v0.1 runs by its own code through transformers: --trust_remote_code allows
+that code to run.
 """
 
 import math
 from dataclasses import replace
 
 from lib import cli, models, rows
+from lib.errors import UserError
 from lib.inference import generate
-from lib.inference.requests import Reply, Request
+from lib.inference.backends import Where
+from lib.inference.requests import Reply, Request, user_turn
 from lib.output import Output
 
 
-def ranked(row: dict, scores: tuple[float, ...]) -> dict:
-    """The row with its responses, and all that belongs to one response, in order of falling score; ties keep their order."""
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    columns = {k: [row[k][i] for i in order] for k in ("responses", "finish_reasons") if k in row}
-    return row | columns | {"scores": [round(scores[i], 6) for i in order]}
+def rank(row: dict, scores: tuple[float, ...]) -> dict:
+    """The row with its responses, and all that belongs to one response, by falling score.
+
+    Responses with equal scores keep their order.
+    """
+    order = sorted(range(len(scores)), key=lambda place: -scores[place])
+    ranked = dict(row)
+    for column in ("responses", "finish_reasons"):
+        if column in row:
+            ranked[column] = [row[column][place] for place in order]
+    ranked["scores"] = [round(scores[place], 6) for place in order]
+    return ranked
 
 
 def main(
     model_name_or_path: str,
     ins_data_path: str,
     save_path: str,
-    engine: str = "vllm",
-    base_url: str = "",
-    batch_size: int | None = None,
-    trust_remote_code: bool = False,
+    where: Where = Where(),
     overwrite: bool = False,
 ):
-    backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
     model = models.find(model_name_or_path)
     if model.runner == "generate":  # not in configs/models.yaml: here it can only be a classifier
         model = replace(model, runner="pooling")
-    if model.runner == "transformers" and engine == "vllm" and not trust_remote_code:
-        raise cli.UserError(f"{model.path} is scored by Python code of its own repository; --trust_remote_code allows that")
-    out = Output(save_path, "gen_po_rewards", {"model": models.identity(model)}, (ins_data_path,), overwrite)
-    if generate.announce(out, f"scores for the answers of {ins_data_path}", model):
+    runs_own_code = model.runner == "transformers" and where.engine == "vllm"
+    if runs_own_code and not where.trust_remote_code:
+        what = "is scored by Python code of its own repository"
+        raise UserError(f"{model.path} {what}; --trust_remote_code allows that")
+    settings = {"model": models.identity(model)}
+    out = Output(save_path, "gen_po_rewards", settings, (ins_data_path,), overwrite)
+    if out.announce(f"scores for the answers of {ins_data_path} with {model.name}"):
         return
     answered = rows.read(ins_data_path, need=("instruction", "responses"))
-    out.open(generate.notes(backend))
 
-    def request(place: int) -> Request:
-        row = answered[place]
-        ask = {"role": "user", "content": row["instruction"]}
-        return Request(place, [[ask, {"role": "assistant", "content": text}] for text in row["responses"]])
+    def make_request(key: int) -> Request:
+        question = user_turn(answered[key]["instruction"])
+        texts = answered[key]["responses"]
+        chats = [[*question, {"role": "assistant", "content": text}] for text in texts]
+        return Request(key, chats)
 
-    def accept(reply: Reply) -> tuple:
-        row = answered[reply.key]
-        if reply.refused or not all(map(math.isfinite, reply.scores)):
-            out.add(reply.key, row, reply.refused or "score is not a number")
-        else:
-            out.add(reply.key, ranked(row, reply.scores))
-        return ()
+    def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
+        row = answered[key]
+        if reply.refused:
+            return row, reply.refused
+        if not all(map(math.isfinite, reply.scores)):
+            return row, "score is not a number"
+        return rank(row, reply.scores), None
 
-    todo = (request(place) for place in range(len(answered)) if place not in out)
-    generate.run(out, lambda: backend.load(model), todo, accept, len(answered), batch_size)
-    out.finish(len(answered))
-    generate.done(out)
+    generate.ask_each(out, range(len(answered)), model, where, make_request, make_row)
 
 
 if __name__ == "__main__":

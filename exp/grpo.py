@@ -15,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from lib import cli, models, progress, rows
+from lib.errors import UserError
 from lib.grading import formats
-from lib.output_folder import ModelFolder
+from lib.output_folder import OutputFolder
+from lib.progress import say
 from lib.rewards import lint
 from lib.rewards import registry as known_rewards
 from lib.training import conversations, loop, policy, train_log
@@ -24,7 +26,9 @@ from lib.training import conversations, loop, policy, train_log
 GPU_SHARE = 0.8  # of the GPU's memory is vLLM's when it samples beside the training, as in the seed
 
 
-def prompts(placed: list, tokenizer: object, layout: formats.Format, typed: str | None, room: int) -> tuple[list[dict], int]:
+def prompts(
+    placed: list, tokenizer: object, layout: formats.Format, typed: str | None, room: int
+) -> tuple[list[dict], int]:
     """(rows with prompt and answer for the trainer, how many were left out for being longer than `room` tokens).
 
     The system prompt is the typed one, else the row's own, else the format's.
@@ -45,9 +49,15 @@ def full_batch(batch_size: int, prompt: int, completion: int) -> dict:
     """A batch for GRPO's loss in which every prompt and completion has its full length, in tokens, and is worth nothing."""
     import torch
 
-    inputs = {"advantages": torch.zeros(batch_size), "num_items_in_batch": torch.tensor(batch_size * completion)}
+    inputs = {
+        "advantages": torch.zeros(batch_size),
+        "num_items_in_batch": torch.tensor(batch_size * completion),
+    }
     for name, length in (("prompt", prompt), ("completion", completion)):
-        inputs |= {f"{name}_{what}": torch.ones(batch_size, length, dtype=torch.long) for what in ("ids", "mask")}
+        inputs |= {
+            f"{name}_{what}": torch.ones(batch_size, length, dtype=torch.long)
+            for what in ("ids", "mask")
+        }
     per_token = ("old_per_token_logps", "ref_per_token_logps")
     return inputs | {name: torch.zeros(batch_size, completion) for name in per_token}
 
@@ -70,13 +80,19 @@ def reward_functions(spec: list, layout: formats.Format, longest: int, marks: bo
     """The rewards as TRL calls them: chats and columns in, a float a completion out."""
 
     def function(name: str, score) -> object:
-        def pay(completions: list, answer: list[str], completion_ids: list, **columns: object) -> list[float]:
+        def pay(
+            completions: list, answer: list[str], completion_ids: list, **columns: object
+        ) -> list[float]:
             texts = [c[0]["content"] for c in completions]
             truncated = [len(ids) >= longest for ids in completion_ids]
             paid = score(texts, golds=answer, layout=layout, truncated=truncated)
             if marks and name == "answer":
                 fits = [layout.fits(text) for text in texts]
-                cli.say("".join("✔" if p > 0 else "★" if f else "✗" for p, f in zip(paid, fits, strict=True)))
+                say(
+                    "".join(
+                        "✔" if p > 0 else "★" if f else "✗" for p, f in zip(paid, fits, strict=True)
+                    )
+                )
             return paid
 
         pay.__name__ = name  # the name of its column in the log
@@ -123,42 +139,56 @@ def main(
     spec, layout = known_rewards.find(rewards), formats.find(format)
     if findings := lint.lint(spec, layout):
         if not unsafe_rewards:
-            raise cli.UserError(f"--rewards {rewards}: {findings[0]}; exp/check_rewards.py shows all {len(findings)}; "
+            raise UserError(f"--rewards {rewards}: {findings[0]}; exp/check_rewards.py shows all {len(findings)}; "
                                 "--unsafe_rewards trains with it all the same")  # fmt: skip
-        cli.say(f"the reward lint has {len(findings)} findings, the first: {findings[0]}")
+        say(f"the reward lint has {len(findings)} findings, the first: {findings[0]}")
     if vllm not in ("auto", "none", "colocate") and not vllm.startswith("http"):
-        raise cli.UserError(f"--vllm {vllm}: auto, none, colocate, or the address of a server that `trl vllm-serve` started")
+        raise UserError(
+            f"--vllm {vllm}: auto, none, colocate, or the address of a server that `trl vllm-serve` started"
+        )
     if num_generations < 2:
-        raise cli.UserError(f"--num_generations {num_generations}: a group of one has nothing to be compared with")
+        raise UserError(
+            f"--num_generations {num_generations}: a group of one has nothing to be compared with"
+        )
     if batch_size * gradient_accumulation % num_generations:
-        raise cli.UserError(f"--batch_size {batch_size} times --gradient_accumulation {gradient_accumulation} is not a multiple "
+        raise UserError(f"--batch_size {batch_size} times --gradient_accumulation {gradient_accumulation} is not a multiple "
                             f"of --num_generations {num_generations}")  # fmt: skip
     model = models.find(model_path, adapter_path)
     length = max_prompt_length + max_completion_length
     how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=length, load_in_4bit=load_in_4bit,
                          seed=seed)  # fmt: skip
-    schedule = loop.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+    schedule = loop.Schedule(
+        learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed
+    )
     settings = {"data": rows.sha256(data_path), "num_examples": num_examples, "format": format, "rewards": rewards,
                 "system_prompt": system_prompt, "max_steps": max_steps, "beta": beta, "num_generations": num_generations,
                 "max_prompt_length": max_prompt_length, "max_completion_length": max_completion_length,
                 "temperature": temperature, **how.settings, **schedule.settings}  # fmt: skip
-    folder, began = ModelFolder(save_path, "grpo", settings, overwrite), time.monotonic()
+    folder, began = OutputFolder(save_path, "grpo", settings, overwrite), time.monotonic()
     if folder.finished:
-        cli.say(f"{save_path} is finished; nothing to do")
+        say(f"{save_path} is finished; nothing to do")
         return
-    cli.say(f"{num_generations} answers to each question of {data_path} by {model.name}, paid {rewards} -> {save_path}")
+    say(
+        f"{num_generations} answers to each question of {data_path} by {model.name}, paid {rewards} -> {save_path}"
+    )
     placed = rows.read_placed(data_path, need=("question", "answer"))[:num_examples]
     policy.begin(backend)
     from lib import chat
 
-    asked, long = prompts(placed, chat.load_tokenizer(model.path), layout, system_prompt, max_prompt_length)
+    asked, long = prompts(
+        placed, chat.load_tokenizer(model.path), layout, system_prompt, max_prompt_length
+    )
     if not asked:
-        raise cli.UserError(f"{data_path}: every question is longer than --max_prompt_length {max_prompt_length} tokens")
+        raise UserError(
+            f"{data_path}: every question is longer than --max_prompt_length {max_prompt_length} tokens"
+        )
     if long:
-        cli.say(f"{long:,} questions longer than {max_prompt_length} tokens are left out")
+        say(f"{long:,} questions longer than {max_prompt_length} tokens are left out")
     folder.open()
     shown = ("reward", *(f"rewards/{name}/mean" for name, _, _ in spec), *train_log.GRPO)
-    signs = train_log.callback(folder.part, shown, train_log.Bounds(min_length, max_zero_variance, max_kl))
+    signs = train_log.callback(
+        folder.part, shown, train_log.Bounds(min_length, max_zero_variance, max_kl)
+    )
     more = {"num_generations": num_generations, "max_completion_length": max_completion_length, "temperature": temperature,
             "beta": beta, "max_steps": max_steps, "lr_scheduler_type": "constant_with_warmup",
             "reward_weights": [w for _, w, _ in spec]}  # fmt: skip
@@ -170,7 +200,10 @@ def main(
         from datasets import Dataset
         from trl import GRPOConfig, GRPOTrainer
 
-        config = GRPOConfig(output_dir=str(folder.part), **schedule.arguments(batch_size, gradient_accumulation) | more | sampled)
+        config = GRPOConfig(
+            output_dir=str(folder.part),
+            **schedule.arguments(batch_size, gradient_accumulation) | more | sampled,
+        )
         return trained, GRPOTrainer(model=trained.model, processing_class=trained.tokenizer, args=config, reward_funcs=pay,
                                     train_dataset=Dataset.from_list(asked), callbacks=[signs])  # fmt: skip
 
@@ -179,11 +212,13 @@ def main(
 
     trained, trainer = loop.run(folder, schedule, start, largest)
     if signs.why:
-        raise cli.UserError(f"stopped at step {trainer.state.global_step}: {signs.why}; its checkpoint is in {folder.part}")
+        raise UserError(
+            f"stopped at step {trainer.state.global_step}: {signs.why}; its checkpoint is in {folder.part}"
+        )
     folder.finish(lambda whole: policy.save(trained, whole), keep=(train_log.LOG,))
     paid = [step["reward"] for step in train_log.read(Path(save_path)) if "reward" in step]
     ends = [sum(part) / len(part) for part in (paid[:10], paid[-10:])]
-    cli.say(f"wrote {save_path}: {len(paid):,} steps, reward {ends[0]:.3f} to {ends[1]:.3f} (first and last ten), "
+    say(f"wrote {save_path}: {len(paid):,} steps, reward {ends[0]:.3f} to {ends[1]:.3f} (first and last ten), "
             f"{progress.clock(time.monotonic() - began)}")  # fmt: skip
 
 

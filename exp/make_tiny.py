@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 
 from lib import cli, models, rows
+from lib.errors import UserError
+from lib.progress import say
 from lib.tiny import card, problems, recipe, templates
 from lib.tiny import optimizer as training
 
@@ -30,7 +32,9 @@ def train_policy(save_path: Path, settings: dict) -> None:
     """Train on `tokens` tokens; of the second half's checkpoints keep the one that works out most development problems."""
     import torch
 
-    seed, tokens, dev_problems, fresh_problems = (settings[k] for k in ("seed", "tokens", "dev_problems", "fresh_problems"))
+    seed, tokens, dev_problems, fresh_problems = (
+        settings[k] for k in ("seed", "tokens", "dev_problems", "fresh_problems")
+    )
     part = Path(f"{save_path}.part")
     part.mkdir(parents=True, exist_ok=True)
     tokenizer = recipe.make_tokenizer(seed)
@@ -57,18 +61,26 @@ def train_policy(save_path: Path, settings: dict) -> None:
         if now - told > 30 or last:
             speed = (state["seen"] - told_seen) / (now - told)
             eta = max(0, tokens - state["seen"]) / speed / 60
-            cli.say(f"{state['seen']:,}/{tokens:,} tokens  {speed:,.0f}/s  loss {loss.item():.3f}  eta {eta:.0f}m")
+            say(
+                f"{state['seen']:,}/{tokens:,} tokens  {speed:,.0f}/s  loss {loss.item():.3f}  eta {eta:.0f}m"
+            )
             told, told_seen = now, state["seen"]
         # Ten looks in the second half; the last ones are made at a low rate and mostly win.
         if last or state["seen"] > 0.5 * tokens and state["seen"] - state["looked"] > 0.05 * tokens:
             state["looked"], right = state["seen"], card.working_out(model, tokenizer, dev)
-            cli.say(f"{state['seen']:,} tokens: {right:.3f} of {len(dev)} development problems right when worked out")
+            say(
+                f"{state['seen']:,} tokens: {right:.3f} of {len(dev)} development problems right when worked out"
+            )
             if right >= state["best"]:
                 state |= {"best": right, "best_at": state["seen"]}
                 store(part / "best.pt", model.state_dict())
         if last or state["seen"] - state["saved"] >= SAVE_EVERY:
             state["saved"] = state["seen"]
-            kept = {"state": state, "model": model.state_dict(), "steppers": [s.state_dict() for s in steppers]}
+            kept = {
+                "state": state,
+                "model": model.state_dict(),
+                "steppers": [s.state_dict() for s in steppers],
+            }
             store(part / "state.pt", kept)
     model.load_state_dict(torch.load(part / "best.pt", weights_only=True))
     model.to(torch.bfloat16).float()  # measured as it is shipped
@@ -81,7 +93,9 @@ def train_policy(save_path: Path, settings: dict) -> None:
         "invented": fresh_problems // 3,
     }
     solved = card.solving(model, tokenizer, fresh_problems, seed)
-    invented = {t: card.inventing(model, tokenizer, fresh_problems // 3, t, seed) for t in (1.0, 0.9)}
+    invented = {
+        t: card.inventing(model, tokenizer, fresh_problems // 3, t, seed) for t in (1.0, 0.9)
+    }
     finish(save_path, settings, model, tokenizer, card.policy_card(facts, solved, invented))
 
 
@@ -95,15 +109,19 @@ def restore(path: Path, seed: int, model: object, steppers: list) -> dict:
     stored = torch.load(path, weights_only=True)
     state = stored["state"]
     if state["seed"] != seed:
-        raise cli.UserError(f"{path} is of --seed {state['seed']}, now {seed}; use another --save_path or remove it")
+        raise UserError(
+            f"{path} is of --seed {state['seed']}, now {seed}; use another --save_path or remove it"
+        )
     model.load_state_dict(stored["model"])
     for stepper, kept in zip(steppers, stored["steppers"], strict=True):
         stepper.load_state_dict(kept)
-    cli.say(f"goes on at {state['seen']:,} tokens")
+    say(f"goes on at {state['seen']:,} tokens")
     return state
 
 
-def judged_answers(policy: object, tokenizer: object, count: int, seed: int) -> list[tuple[str, bool]]:
+def judged_answers(
+    policy: object, tokenizer: object, count: int, seed: int
+) -> list[tuple[str, bool]]:
     """Whole chats with the policy's distinct answers to training problems, half of them hotter, and whether each is right."""
     asked, found = problems.training(count, f"reward {seed}"), []
     for temperature, some in ((0.8, asked[: count // 2]), (1.0, asked[count // 2 :])):
@@ -113,7 +131,12 @@ def judged_answers(policy: object, tokenizer: object, count: int, seed: int) -> 
             # A judge is mostly shown a chat without a system prompt; a quarter have it, so that both are known.
             domain = problem.domain if i % 4 == 0 else None
             for text in sorted({*texts} - {""}):
-                found.append((recipe.after_answer(problem.question, text, domain), card.is_right(problem, text)))
+                found.append(
+                    (
+                        recipe.after_answer(problem.question, text, domain),
+                        card.is_right(problem, text),
+                    )
+                )
     return found
 
 
@@ -128,10 +151,12 @@ def train_judge(policy_path: Path, save_path: Path, settings: dict) -> None:
     policy = AutoModelForCausalLM.from_pretrained(policy_path, dtype=torch.float32)
     began = time.monotonic()
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(policy_path, num_labels=1, dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        policy_path, num_labels=1, dtype=torch.float32
+    )
     torch.nn.init.zeros_(model.score.weight)  # starts as no opinion
     examples = judged_answers(policy, tokenizer, sampled, seed)
-    cli.say(f"{len(examples):,} answers sampled, {time.monotonic() - began:.0f}s")
+    say(f"{len(examples):,} answers sampled, {time.monotonic() - began:.0f}s")
     steppers, told, step = training.optimizers(model), time.monotonic(), 0
     model.train()
     for epoch in range(epochs):
@@ -139,7 +164,12 @@ def train_judge(policy_path: Path, save_path: Path, settings: dict) -> None:
         groups = grouped(examples, rng)
         for k, group in enumerate(groups):
             training.set_rate(steppers, step, (epoch + k / len(groups)) / epochs, JUDGE_RATE)
-            inputs = tokenizer([text for text, _ in group], return_tensors="pt", padding=True, return_token_type_ids=False)
+            inputs = tokenizer(
+                [text for text, _ in group],
+                return_tensors="pt",
+                padding=True,
+                return_token_type_ids=False,
+            )
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model(**inputs).logits[:, 0].float()
             wanted = torch.tensor([float(right) for _, right in group])
@@ -148,7 +178,7 @@ def train_judge(policy_path: Path, save_path: Path, settings: dict) -> None:
             step += 1
             if time.monotonic() - told > 30:
                 told = time.monotonic()
-                cli.say(f"epoch {epoch + 1}/{epochs}  {k}/{len(groups)} steps  loss {loss.item():.3f}")
+                say(f"epoch {epoch + 1}/{epochs}  {k}/{len(groups)} steps  loss {loss.item():.3f}")
     made = {
         "seed": seed,
         "epochs": epochs,
@@ -159,7 +189,7 @@ def train_judge(policy_path: Path, save_path: Path, settings: dict) -> None:
         "threads": torch.get_num_threads(),
     }
     chosen = card.choosing(policy, model, tokenizer, fresh_problems, seed)
-    cli.say(f"of {fresh_problems} fresh problems right: {chosen}")
+    say(f"of {fresh_problems} fresh problems right: {chosen}")
     finish(save_path, settings, model, tokenizer, card.judge_card(made, chosen))
 
 
@@ -192,7 +222,7 @@ def finish(save_path: Path, settings: dict, model: object, tokenizer: object, ca
     os.replace(part / "whole", save_path)
     shutil.rmtree(part)
     size = sum(f.stat().st_size for f in save_path.iterdir())
-    cli.say(f"wrote {save_path}: {size / 1e6:.1f} MB")
+    say(f"wrote {save_path}: {size / 1e6:.1f} MB")
 
 
 def main(
@@ -207,19 +237,27 @@ def main(
     overwrite: bool = False,
 ):
     if policy_path and not Path(policy_path, "config.json").exists():
-        raise cli.UserError(f"{policy_path}: no model there (no config.json); make the policy first")
+        raise UserError(f"{policy_path}: no model there (no config.json); make the policy first")
     settings = {"seed": seed, "fresh_problems": fresh_problems}
     if policy_path:
-        settings |= {"policy": models.identity(models.Model(policy_path)), "sampled_problems": sampled_problems, "epochs": epochs}
+        settings |= {
+            "policy": models.identity(models.Model(policy_path)),
+            "sampled_problems": sampled_problems,
+            "epochs": epochs,
+        }
     else:
         settings |= {"tokens": tokens, "dev_problems": dev_problems}
     if Path(save_path).exists() and not overwrite:
         made_with = Path(save_path, "settings.json")
         old = json.loads(made_with.read_bytes()) if made_with.exists() else {}
-        changed = "; ".join(f"{k} {old.get(k)}, now {v}" for k, v in settings.items() if old.get(k) != v)
+        changed = "; ".join(
+            f"{k} {old.get(k)}, now {v}" for k, v in settings.items() if old.get(k) != v
+        )
         if changed:
-            raise cli.UserError(f"{save_path} was made with {changed}; use another --save_path or --overwrite")
-        cli.say(f"{save_path} is there already; nothing to do")
+            raise UserError(
+                f"{save_path} was made with {changed}; use another --save_path or --overwrite"
+            )
+        say(f"{save_path} is there already; nothing to do")
         return
     from transformers.utils import logging
 

@@ -18,7 +18,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lib import cli, rows, sources
+from lib.errors import UserError
 from lib.output import Output
+from lib.progress import say
 
 PROBLEMS = {"test2024": 30, "test2025-I": 15, "test2025-II": 15}
 # The commit read was 7011a9eae7, but this address takes no short hash; what came is in X.meta.json, by its SHA-256.
@@ -39,25 +41,31 @@ class SafeRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if not is_safe(newurl):
-            raise cli.UserError(f"{req.full_url}: led to {newurl}, and only https is downloaded; nothing is written")
+            raise UserError(
+                f"{req.full_url}: led to {newurl}, and only https is downloaded; nothing is written"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def download(url: str) -> bytes:
     """The whole file at `url`; UserError names it and why it did not come whole."""
     if not is_safe(url):
-        raise cli.UserError(f"{url}: only https is downloaded; nothing is written")
+        raise UserError(f"{url}: only https is downloaded; nothing is written")
     try:
         with urllib.request.build_opener(SafeRedirects).open(url, timeout=TIMEOUT_S) as response:
             data, length = response.read(LARGEST + 1), response.headers.get("Content-Length")
     except urllib.error.HTTPError as e:
-        raise cli.UserError(f"{url}: {e.code} {e.reason}; nothing is written") from None
+        raise UserError(f"{url}: {e.code} {e.reason}; nothing is written") from None
     except (OSError, http.client.HTTPException) as e:
-        raise cli.UserError(f"{url}: {str(getattr(e, 'reason', e)) or type(e).__name__}; nothing is written") from None
+        raise UserError(
+            f"{url}: {str(getattr(e, 'reason', e)) or type(e).__name__}; nothing is written"
+        ) from None
     if len(data) > LARGEST:
-        raise cli.UserError(f"{url}: larger than {LARGEST:,} bytes; nothing is written")
+        raise UserError(f"{url}: larger than {LARGEST:,} bytes; nothing is written")
     if length and length != str(len(data)):
-        raise cli.UserError(f"{url}: torn, {len(data)} of {length} bytes came; nothing is written, run it again")
+        raise UserError(
+            f"{url}: torn, {len(data)} of {length} bytes came; nothing is written, run it again"
+        )
     return data
 
 
@@ -71,22 +79,36 @@ def problems_of(file: str, data: bytes, count: int) -> list[dict]:
         try:
             row = json.loads(line)
         except ValueError as e:
-            raise cli.UserError(f"{place}: torn or not JSON ({getattr(e, 'msg', 'not UTF-8')}); nothing is written") from None
+            raise UserError(
+                f"{place}: torn or not JSON ({getattr(e, 'msg', 'not UTF-8')}); nothing is written"
+            ) from None
         if not isinstance(row, dict):
-            raise cli.UserError(f"{place}: expected an object, found {type(row).__name__}; nothing is written")
+            raise UserError(
+                f"{place}: expected an object, found {type(row).__name__}; nothing is written"
+            )
         for key in ("id", "problem", "answer"):
             if row.get(key) in (None, ""):
-                raise cli.UserError(f"{place}: no {key!r} (has: {', '.join(row) or 'nothing'}); nothing is written")
+                raise UserError(
+                    f"{place}: no {key!r} (has: {', '.join(row) or 'nothing'}); nothing is written"
+                )
         answer = str(row["answer"]).strip()
         if not re.fullmatch("[0-9]{1,3}", answer):
-            raise cli.UserError(f"{place}: answer {answer!r} is no integer from 0 to 999; nothing is written")
-        texts = {"problem": row["problem"], "solution": row.get("solution") or "", "url": row.get("url") or ""}
+            raise UserError(
+                f"{place}: answer {answer!r} is no integer from 0 to 999; nothing is written"
+            )
+        texts = {
+            "problem": row["problem"],
+            "solution": row.get("solution") or "",
+            "url": row.get("url") or "",
+        }
         for key, text in texts.items():
             if not isinstance(text, str):
-                raise cli.UserError(f"{place}: {key!r} is a {type(text).__name__}, not text; nothing is written")
+                raise UserError(
+                    f"{place}: {key!r} is a {type(text).__name__}, not text; nothing is written"
+                )
         made.append(texts | {"answer": str(int(answer)), "original_id": str(row["id"])})
     if len(made) != count:
-        raise cli.UserError(f"{file}: {len(made)} problems, expected {count}; nothing is written")
+        raise UserError(f"{file}: {len(made)} problems, expected {count}; nothing is written")
     return made
 
 
@@ -94,21 +116,42 @@ def main(save_path: str, source: str = URL, overwrite: bool = False):
     remote = "://" in source
     files = {name: f"{source.rstrip('/')}/{name}.jsonl" for name in PROBLEMS}
     settings = {"source": source.rstrip("/") if remote else "a folder"}
-    out = Output(save_path, "prep_aime", settings, () if remote else tuple(files.values()), overwrite)
-    if sources.announce(out, f"60 problems of {source}"):
+    out = Output(
+        save_path, "prep_aime", settings, () if remote else tuple(files.values()), overwrite
+    )
+    if out.announce(f"60 problems of {source}"):
         return
-    found = {name: download(file) if remote else Path(file).read_bytes() for name, file in files.items()}
+    found = {
+        name: download(file) if remote else Path(file).read_bytes() for name, file in files.items()
+    }
     made, seen = [], {}
     for name, data in found.items():
         for row in problems_of(files[name], data, PROBLEMS[name]):
             key = rows.row_id(row["problem"])
             if key in seen:
-                raise cli.UserError(f"{files[name]}: {row['original_id']} is the same problem as {seen[key]}; nothing is written")
+                raise UserError(
+                    f"{files[name]}: {row['original_id']} is the same problem as {seen[key]}; nothing is written"
+                )
             seen[key] = f"{row['original_id']} of {name}"
-            facts = {"id": key, "global_id": len(made), "source_dataset": name, "original_id": row["original_id"]}
-            made.append((facts | {k: row[k] for k in ("problem", "answer", "solution", "url")}, None))
-    sources.write(out, made, {"sha256": {n: hashlib.sha256(data).hexdigest() for n, data in found.items()}} if remote else {})
-    cli.say(f"next: python exp/eval_aime.py --model_path tiny --test_data_path {save_path} --save_dir data/eval")
+            facts = {
+                "id": key,
+                "global_id": len(made),
+                "source_dataset": name,
+                "original_id": row["original_id"],
+            }
+            made.append(
+                (facts | {k: row[k] for k in ("problem", "answer", "solution", "url")}, None)
+            )
+    sources.write(
+        out,
+        made,
+        {"sha256": {n: hashlib.sha256(data).hexdigest() for n, data in found.items()}}
+        if remote
+        else {},
+    )
+    say(
+        f"next: python exp/eval_aime.py --model_path tiny --test_data_path {save_path} --save_dir data/eval"
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lib import cli, rows, sources
 from lib.output import Output
+from lib.progress import say
 
 # Commas only where thousands have them: "2,12" may be a typing error of 2.12 or 212, and is nobody's gold.
 GOLD = re.compile(r"####\s*\$?([-\u2212]?)\$?([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)?\.?")
@@ -49,22 +50,30 @@ def main(
     name = f"{Path(source).name.lower() if hub else 'gsm8k'}_{split}"
     settings = {"source": source if hub else "a file", "split": split, "num_examples": num_examples}
     out = Output(save_path, "prep_gsm8k", settings, () if hub else (source,), overwrite)
-    if sources.announce(out, f"{'all' if num_examples is None else num_examples} rows of {source} as {name}"):
+    if out.announce(
+        f"{'all' if num_examples is None else num_examples} rows of {source} as {name}"
+    ):
         return
     found, notes = sources.load(source, split, ("question", "answer"), num_examples, config="main")
     made, bad = [], []
     for row in found:
         question, text, gold = row["question"], row["answer"], gold_of(row["answer"])
-        fine = {"answer": gold, "solution": solution_of(text)} if gold else {"answer": text, "solution": ""}
+        fine = (
+            {"answer": gold, "solution": solution_of(text)}
+            if gold
+            else {"answer": text, "solution": ""}
+        )
         why = "empty" if not question.strip() else None if gold else "unparsable gold"
         if why == "unparsable gold":
             bad.append(f"{row['place']}: unparsable gold {last_line(text)[:60]!r}")
         key = {"id": rows.row_id(question), "question": question}
         made.append((key | fine | {"source_dataset": name, "original_id": row["original_id"]}, why))
     if bad:
-        cli.say(f"{bad[0]}; {len(bad):,} such rows are dropped")
+        say(f"{bad[0]}; {len(bad):,} such rows are dropped")
     sources.write(out, made, notes)
-    cli.say(f"next: python exp/eval_gsm8k.py --model_path tiny --test_data_path {save_path} --save_path data/eval/tiny_gsm8k.csv")
+    say(
+        f"next: python exp/eval_gsm8k.py --model_path tiny --test_data_path {save_path} --save_path data/eval/tiny_gsm8k.csv"
+    )
 
 
 if __name__ == "__main__":

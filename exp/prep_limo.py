@@ -25,14 +25,21 @@ def main(
     name = f"{Path(source).name.lower() if hub else 'limo'}_{split}"
     settings = {"source": source if hub else "a file", "split": split, "num_examples": num_examples}
     out = Output(save_path, "prep_limo", settings, () if hub else (source,), overwrite)
-    if sources.announce(out, f"{'all' if num_examples is None else num_examples} rows of {source} as {name}"):
+    if out.announce(
+        f"{'all' if num_examples is None else num_examples} rows of {source} as {name}"
+    ):
         return
     found, notes = sources.load(source, split, ("question", "solution", "answer"), num_examples)
     made = []
     for row in found:
         texts = {column: row[column].strip() for column in ("question", "answer", "solution")}
         facts = {"source_dataset": name, "original_id": row["original_id"]}
-        made.append(({"id": rows.row_id(texts["question"])} | texts | facts, None if all(texts.values()) else "empty"))
+        made.append(
+            (
+                {"id": rows.row_id(texts["question"])} | texts | facts,
+                None if all(texts.values()) else "empty",
+            )
+        )
     sources.write(out, made, notes)
 
 

@@ -14,21 +14,35 @@ scores (responses that were not ranked) only right over wrong makes a pair.
 import math
 
 from lib import cli, rows, sources
+from lib.errors import UserError
 from lib.output import Output
 from lib.tables import markdown, percent
 
 
-def pair(row: dict, min_agreement: float, min_margin: float, max_length_ratio: float) -> tuple[dict, str | None]:
+def pair(
+    row: dict, min_agreement: float, min_margin: float, max_length_ratio: float
+) -> tuple[dict, str | None]:
     """(the row of a pair, why it is none)."""
     texts, marks, scores = row["responses"], row["marks"], row.get("scores")
-    made = {"id": row.get("id") or rows.row_id(row["instruction"]), "question": row["instruction"], "answer": row["answer"]}
-    made |= {"agreement": row["agreement"], "prompt": [{"role": "user", "content": row["instruction"]}]}
+    made = {
+        "id": row.get("id") or rows.row_id(row["instruction"]),
+        "question": row["instruction"],
+        "answer": row["answer"],
+    }
+    made |= {
+        "agreement": row["agreement"],
+        "prompt": [{"role": "user", "content": row["instruction"]}],
+    }
     if scores and not all(map(math.isfinite, scores)):
         return made, "score is not a number"
     if row["agreement"] < min_agreement:
         return made, "little agreement"
-    ranked = sorted(range(len(texts)), key=lambda k: -scores[k]) if scores else list(range(len(texts)))
-    right, wrong = ([k for k in ranked if marks[k] in kinds] for kinds in (("right",), ("wrong", "no answer")))
+    ranked = (
+        sorted(range(len(texts)), key=lambda k: -scores[k]) if scores else list(range(len(texts)))
+    )
+    right, wrong = (
+        [k for k in ranked if marks[k] in kinds] for kinds in (("right",), ("wrong", "no answer"))
+    )
     if not right:  # the votes' answer is given by truncated responses alone
         return made, "no right response"
     best, others = right[0], wrong or (right[1:] if scores else [])
@@ -49,10 +63,17 @@ def pair(row: dict, min_agreement: float, min_margin: float, max_length_ratio: f
 
 def lengths(pairs: list[dict]) -> list[str]:
     """What the pairs are made of: how many of each kind, and how long, in words, the two sides are."""
-    kinds = {"right over wrong": "wrong", "right over no answer": "no answer", "right over right": "right"}
+    kinds = {
+        "right over wrong": "wrong",
+        "right over no answer": "no answer",
+        "right over right": "right",
+    }
     found = {kind: [p for p in pairs if p["rejected_mark"] == mark] for kind, mark in kinds.items()}
     words = {
-        side: [sum(len(p[side][0]["content"].split()) for p in some) / len(some) if some else 0 for some in found.values()]
+        side: [
+            sum(len(p[side][0]["content"].split()) for p in some) / len(some) if some else 0
+            for some in found.values()
+        ]
         for side in ("chosen", "rejected")
     }
     return markdown({"pairs": list(kinds), "count": [f"{len(x):,}" for x in found.values()],
@@ -70,14 +91,20 @@ def main(
 ):
     paths = tuple(p.strip() for p in voted_paths.split(",") if p.strip())
     if not paths or not 0 <= min_agreement <= 1 or min_margin < 0 or max_length_ratio < 1:
-        raise cli.UserError("--voted_paths wants files, --min_agreement a share from 0 to 1, --min_margin 0 or more, "
+        raise UserError("--voted_paths wants files, --min_agreement a share from 0 to 1, --min_margin 0 or more, "
                             "--max_length_ratio 1 or more")  # fmt: skip
-    bounds = {"min_agreement": min_agreement, "min_margin": min_margin, "max_length_ratio": max_length_ratio}
+    bounds = {
+        "min_agreement": min_agreement,
+        "min_margin": min_margin,
+        "max_length_ratio": max_length_ratio,
+    }
     out = Output(save_path, "prep_pairs", bounds, paths, overwrite)
-    if sources.announce(out, f"preference pairs of {len(paths)} files"):
+    if out.announce(f"preference pairs of {len(paths)} files"):
         return
     need = ("instruction", "responses", "marks", "answer", "agreement")
-    sources.write(out, [pair(row, **bounds) for path in paths for row in rows.read(path, need=need)], {})
+    sources.write(
+        out, [pair(row, **bounds) for path in paths for row in rows.read(path, need=need)], {}
+    )
     print("\n".join(lengths(rows.read(save_path))))
 
 

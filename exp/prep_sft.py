@@ -10,27 +10,47 @@ problem, are dropped.
 """
 
 from lib import cli, rows, sources
+from lib.errors import UserError
 from lib.grading import formats
 from lib.output import Output
 from lib.training import conversations
 
 
-def main(voted_paths: str, save_path: str, min_agreement: float = 0.5, format: str = "", overwrite: bool = False):
+def main(
+    voted_paths: str,
+    save_path: str,
+    min_agreement: float = 0.5,
+    format: str = "",
+    overwrite: bool = False,
+):
     paths = tuple(p.strip() for p in voted_paths.split(",") if p.strip())
     if not paths or not 0 <= min_agreement <= 1:
-        raise cli.UserError(f"--voted_paths {voted_paths!r} and --min_agreement {min_agreement}: files, and a share from 0 to 1")
+        raise UserError(
+            f"--voted_paths {voted_paths!r} and --min_agreement {min_agreement}: files, and a share from 0 to 1"
+        )
     layout = formats.find(format) if format else None
-    out = Output(save_path, "prep_sft", {"min_agreement": min_agreement, "format": format}, paths, overwrite)
-    if sources.announce(out, f"verified responses of {len(paths)} files"):
+    out = Output(
+        save_path, "prep_sft", {"min_agreement": min_agreement, "format": format}, paths, overwrite
+    )
+    if out.announce(f"verified responses of {len(paths)} files"):
         return
     made = []
     for path in paths:
-        for row in rows.read(path, need=("instruction", "responses", "marks", "answer", "agreement")):
+        for row in rows.read(
+            path, need=("instruction", "responses", "marks", "answer", "agreement")
+        ):
             best = row["responses"][row["marks"].index("right")]
-            messages = [{"role": "user", "content": row["instruction"]}, {"role": "assistant", "content": best}]
+            messages = [
+                {"role": "user", "content": row["instruction"]},
+                {"role": "assistant", "content": best},
+            ]
             if layout:
                 messages = conversations.laid_out(layout, row["instruction"], best, row["answer"])
-            kept = {"id": rows.row_id(row["instruction"]), "messages": messages, "question": row["instruction"]}
+            kept = {
+                "id": rows.row_id(row["instruction"]),
+                "messages": messages,
+                "question": row["instruction"],
+            }
             kept |= {"answer": row["answer"], "agreement": row["agreement"]}
             made.append((kept, None if row["agreement"] >= min_agreement else "little agreement"))
     sources.write(out, made, {})

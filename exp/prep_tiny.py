@@ -8,15 +8,18 @@ out   train.json             id, question, answer, solution, system_prompt, sour
 """
 
 from lib import cli, rows, sources
+from lib.errors import UserError
 from lib.output import Output
 from lib.tiny import problems
 
 
 def main(save_path: str, num_examples: int = 1024, seed: int = 0, overwrite: bool = False):
     if num_examples < 1:
-        raise cli.UserError(f"--num_examples {num_examples}: at least 1 problem")
-    out = Output(save_path, "prep_tiny", {"num_examples": num_examples, "seed": seed}, (), overwrite)
-    if sources.announce(out, f"{num_examples:,} procedural problems"):
+        raise UserError(f"--num_examples {num_examples}: at least 1 problem")
+    out = Output(
+        save_path, "prep_tiny", {"num_examples": num_examples, "seed": seed}, (), overwrite
+    )
+    if out.announce(f"{num_examples:,} procedural problems"):
         return
     made = []
     for number, p in enumerate(problems.training(num_examples, f"prep {seed}")):
@@ -27,7 +30,13 @@ def main(save_path: str, num_examples: int = 1024, seed: int = 0, overwrite: boo
             "solution": " ".join(f"{s}." for s in p.steps),
         }
         prompt = f"You are a math tutor for {p.domain.replace('_', ' ')}."
-        made.append((row | {"system_prompt": prompt, "source_dataset": p.domain, "original_id": str(number)}, None))
+        made.append(
+            (
+                row
+                | {"system_prompt": prompt, "source_dataset": p.domain, "original_id": str(number)},
+                None,
+            )
+        )
     sources.write(out, made, {})
 
 

@@ -12,7 +12,8 @@ best response has the highest reward, those of the lowest, and as many drawn by 
 from pathlib import Path
 
 from lib import cli, rows
-from lib.progress import Progress
+from lib.errors import UserError
+from lib.progress import Progress, say
 from lib.quality.diversity import REACH
 from lib.report import facts, figures, mathml, run_folder, sections
 from lib.report.run_folder import Made
@@ -35,7 +36,9 @@ def missing(made: list[Made], growing: list[str]) -> list[str]:
     kinds = {m.kind for m in made}
     lines = [f"Not finished yet: {', '.join(growing)}."] if growing else []
     if not kinds & run_folder.REFINED.keys():
-        lines.append("Not refined: nothing is cleaned or verified, so figures of agreement and right answers are left out.")
+        lines.append(
+            "Not refined: nothing is cleaned or verified, so figures of agreement and right answers are left out."
+        )
     elif "verified" not in kinds:
         lines.append("Not verified: figures of agreement and right answers are left out.")
     return lines
@@ -45,13 +48,19 @@ def page(run: Path, made: list[Made], examples: figures.Examples) -> dict:
     """What the template shows."""
     verified = next((m for m in made if m.kind == "verified" and m.meta["rows_out"]), None)
     found: list[figures.Domain] = []
-    shown = Progress(run.name, sum(m.meta["rows_out"] for m in made if m.kind in ("problems", "verified")), 0)
-    for name, files in by_domain(made).items():  # their examples only where there are no verified ones
+    shown = Progress(
+        run.name, sum(m.meta["rows_out"] for m in made if m.kind in ("problems", "verified")), 0
+    )
+    for name, files in by_domain(
+        made
+    ).items():  # their examples only where there are no verified ones
         found.append(figures.of_domain(name, files, None if verified else examples))
         shown.advance(sum(d.problems for d in found), 0, 0)
     votes = figures.of_votes(run_folder.read(verified, NEED), examples) if verified else None
     shown.close()
-    pairs = next((figures.of_pairs(m) for m in made if m.kind == "pairs"), {"chosen": [], "rejected": []})
+    pairs = next(
+        (figures.of_pairs(m) for m in made if m.kind == "pairs"), {"chosen": [], "rejected": []}
+    )
     table, prompts = facts.settings(made)
     return {
         "name": run.resolve().name,
@@ -66,7 +75,9 @@ def page(run: Path, made: list[Made], examples: figures.Examples) -> dict:
         "lengths": sections.lengths(found),
         "rewards": sections.rewards(found, votes, pairs),
         "agreement": sections.agreement(votes) if votes else None,
-        "examples": {group: [facts.example(row) for row in some] for group, some in examples.groups().items()},
+        "examples": {
+            group: [facts.example(row) for row in some] for group, some in examples.groups().items()
+        },
         "settings": table,
         "prompts": prompts,
         "comparison": facts.comparison(run / "comparison.json"),
@@ -78,7 +89,9 @@ def render(filled: dict) -> bytes:
     import jinja2
 
     loader = jinja2.FileSystemLoader(rows.ROOT / "configs")
-    found = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    found = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
     found.filters |= {"tex": mathml.to_html, "plain": mathml.plain}
     return found.get_template(TEMPLATE).render(filled).encode("utf-8", errors="backslashreplace")
 
@@ -87,16 +100,16 @@ def main(run_path: str, save_path: str = "", examples: int = 3, seed: int = 0):
     run = Path(run_path)
     target = Path(save_path or run / "report.html")
     if examples < 0:
-        raise cli.UserError(f"--examples {examples}: 0 or more")
+        raise UserError(f"--examples {examples}: 0 or more")
     made = run_folder.find(run)
     problems = sum(m.meta["rows_out"] for m in made if m.kind == "problems")
     if not problems:
-        raise cli.UserError(f"{run}: its domains hold no problems, so there is nothing to report")
-    cli.say(f"report of {run}, {problems:,} problems in {len(by_domain(made))} domains -> {target}")
+        raise UserError(f"{run}: its domains hold no problems, so there is nothing to report")
+    say(f"report of {run}, {problems:,} problems in {len(by_domain(made))} domains -> {target}")
     data = render(page(run, made, figures.Examples(examples, seed)))
     target.parent.mkdir(parents=True, exist_ok=True)
     rows.write_whole(target, data)
-    cli.say(f"wrote {target}: {len(data) / 1000:,.0f} kB")
+    say(f"wrote {target}: {len(data) / 1000:,.0f} kB")
 
 
 if __name__ == "__main__":

@@ -14,14 +14,21 @@ import time
 from pathlib import Path
 
 from lib import cli, models, progress, rows
+from lib.errors import UserError, near
 from lib.grading import formats
-from lib.output_folder import ModelFolder
+from lib.output_folder import OutputFolder
+from lib.progress import say
 from lib.training import conversations, images, loop, policy, train_log
 
 STAGES = {"full": 1024, "rl_prep": 256}
 
 
-def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats.Format | None, max_length: int):
+def encoded(
+    placed: list[tuple[str, dict]],
+    model: models.Model,
+    layout: formats.Format | None,
+    max_length: int,
+):
     """(examples with input_ids and labels, the longest last; dropped rows with `why`)."""
     reader, examples, dropped = conversations.Reader(model, layout), [], []
     for place, row in placed:
@@ -33,7 +40,9 @@ def encoded(placed: list[tuple[str, dict]], model: models.Model, layout: formats
     return sorted(examples, key=lambda e: len(e["input_ids"])), dropped
 
 
-def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedule: loop.Schedule) -> None:
+def train(
+    how: policy.Loading, folder: OutputFolder, examples: list[dict], schedule: loop.Schedule
+) -> None:
     """Train on the examples from the newest complete checkpoint on, and finish the folder."""
     signs = train_log.callback(folder.part)
 
@@ -49,7 +58,9 @@ def train(how: policy.Loading, folder: ModelFolder, examples: list[dict], schedu
                                    callbacks=[signs])  # fmt: skip
 
     def largest(trainer: object, batch_size: int) -> dict:
-        return trainer.data_collator([trainer.train_dataset[k] for k in range(len(examples))[-batch_size:]])
+        return trainer.data_collator(
+            [trainer.train_dataset[k] for k in range(len(examples))[-batch_size:]]
+        )
 
     trained, _ = loop.run(folder, schedule, start, largest)
     folder.finish(lambda whole: policy.save(trained, whole), keep=(train_log.LOG, "dropped.jsonl"))
@@ -78,39 +89,45 @@ def main(
     overwrite: bool = False,
 ):
     if stage not in STAGES:
-        raise cli.UserError(f"no stage {stage!r}; {cli.near(stage, STAGES)}")
+        raise UserError(f"no stage {stage!r}; {near(stage, STAGES)}")
     model, layout = models.find(model_path), formats.find(format) if format else None
     count = STAGES[stage] if num_examples is None else num_examples
     paths = [p.strip() for p in data_path.split(",") if p.strip()]
     placed = [row for path in paths for row in rows.read_placed(path)][:count]
     if not placed:
-        raise cli.UserError(f"--data_path {data_path!r} with {count} examples: nothing to learn from")
+        raise UserError(f"--data_path {data_path!r} with {count} examples: nothing to learn from")
     how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=max_length, load_in_4bit=load_in_4bit,
                          seed=seed, vision=images.has_images(placed[0][1]))  # fmt: skip
-    schedule = loop.Schedule(learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed)
+    schedule = loop.Schedule(
+        learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed
+    )
     settings = {"data": [rows.sha256(path) for path in paths], "num_examples": count, "format": format,
                 **how.settings, **schedule.settings}  # fmt: skip
-    folder, began = ModelFolder(save_path, "sft", settings, overwrite), time.monotonic()
+    folder, began = OutputFolder(save_path, "sft", settings, overwrite), time.monotonic()
     if folder.finished:
-        cli.say(f"{save_path} is finished; nothing to do")
+        say(f"{save_path} is finished; nothing to do")
         return
     manner = f"a LoRA adapter of rank {lora_rank}" if lora_rank else "all weights"
-    cli.say(f"{manner} of {model.name} on up to {count:,} conversations of {data_path} -> {save_path}")
+    say(f"{manner} of {model.name} on up to {count:,} conversations of {data_path} -> {save_path}")
     policy.begin(backend, how.vision)
     if how.vision:
         examples, dropped = images.read(placed, model, max_length)
     else:
         examples, dropped = encoded(placed, model, layout, max_length)
     if not examples:
-        raise cli.UserError(f"{data_path}: every conversation is longer than --max_length {max_length} tokens")
+        raise UserError(
+            f"{data_path}: every conversation is longer than --max_length {max_length} tokens"
+        )
     folder.open()
-    rows.write_whole(folder.part / "dropped.jsonl", b"".join(rows.dumps(row) + b"\n" for row in dropped))
+    rows.write_whole(
+        folder.part / "dropped.jsonl", b"".join(rows.dumps(row) + b"\n" for row in dropped)
+    )
     train(how, folder, examples, schedule)
     losses = [step["loss"] for step in train_log.read(Path(save_path)) if "loss" in step]
-    cli.say(f"wrote {save_path}: {len(examples):,} conversations, {len(dropped):,} dropped (too long), loss {losses[0]:.3f} to "
+    say(f"wrote {save_path}: {len(examples):,} conversations, {len(dropped):,} dropped (too long), loss {losses[0]:.3f} to "
             f"{losses[-1]:.3f}, {progress.clock(time.monotonic() - began)}")  # fmt: skip
     given = f"--model_path {model_path} --adapter_path" if lora_rank else "--model_path"
-    cli.say(f"next: python exp/eval_tiny.py {given} {save_path} --save_path …, or exp/eval_gsm8k.py")
+    say(f"next: python exp/eval_tiny.py {given} {save_path} --save_path …, or exp/eval_gsm8k.py")
 
 
 if __name__ == "__main__":

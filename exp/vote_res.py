@@ -12,10 +12,11 @@ its true answer says how often the pseudo-gold is right.
 """
 
 from lib import cli, rows
+from lib.errors import UserError
 from lib.evaluation import metrics
 from lib.grading import answers
-from lib.inference import generate
 from lib.output import Output
+from lib.progress import say
 from lib.tables import markdown, percent
 from lib.tiny import truth
 
@@ -24,7 +25,8 @@ def marked(row: dict) -> tuple[dict, str | None]:
     """(the row with its votes counted, why it is dropped)."""
     ends = row.get("finish_reasons") or ["stop"] * len(row["responses"])
     found = [
-        None if end == "length" else answers.extract(text, strict=True) for text, end in zip(row["responses"], ends, strict=True)
+        None if end == "length" else answers.extract(text, strict=True)
+        for text, end in zip(row["responses"], ends, strict=True)
     ]
     classes = metrics.vote(found, answers.is_equal)
     if not classes:
@@ -50,25 +52,27 @@ def precision(kept: list[dict]) -> list[str]:
 def main(ins_data_path: str, save_path: str, overwrite: bool = False):
     out = Output(save_path, "vote_res", {"grader": answers.version()}, (ins_data_path,), overwrite)
     if out.finished:
-        cli.say(f"{out.path} is finished: {generate.summary(out)}; nothing to do")
+        say(f"{out.path} is finished: {out.summary()}; nothing to do")
         return
-    cli.say(f"votes of the responses of {ins_data_path} -> {save_path}")
+    say(f"votes of the responses of {ins_data_path} -> {save_path}")
     placed = rows.read_placed(ins_data_path, need=("instruction", "responses"))
     for place, row in placed:
         for column in ("responses", "finish_reasons", "scores"):
             if column in row and len(row[column]) != len(placed[0][1]["responses"]):
-                raise cli.UserError(
+                raise UserError(
                     f"{place}: {len(row[column])} {column}, and {len(placed[0][1]['responses'])} responses in the first row"
                 )
     found = [row for _, row in placed]
     out.open({})
     todo = [key for key in range(len(found)) if key not in out]
-    for key, (row, why) in zip(todo, answers.in_parallel(lambda key: marked(found[key]), todo), strict=True):
+    for key, (row, why) in zip(
+        todo, answers.in_parallel(lambda key: marked(found[key]), todo), strict=True
+    ):
         out.add(key, row, why)
     out.finish(len(found))
     if lines := precision(rows.read(save_path) if out.meta["rows_out"] else []):
         print("\n".join(lines))
-    generate.done(out)
+    out.done()
 
 
 if __name__ == "__main__":

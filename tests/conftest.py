@@ -12,10 +12,19 @@ SHARED = ROOT.parent / "shared"
 TINY, TINY_RM = ROOT / "data/models/tiny", ROOT / "data/models/tiny-rm"
 
 
-def stage(name: str, *flags: object, cwd: Path = ROOT, env: dict | None = None, **options: object) -> subprocess.CompletedProcess:
+def stage(
+    name: str, *flags: object, cwd: Path = ROOT, env: dict | None = None, **options: object
+) -> subprocess.CompletedProcess:
     """Run `python exp/NAME.py FLAGS…` to its end; stdout and stderr as text."""
     command = [sys.executable, str(ROOT / f"exp/{name}.py"), *map(str, flags)]
-    return subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, text=True, capture_output=True, **options)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        text=True,
+        capture_output=True,
+        **options,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +37,17 @@ def shared() -> Path:
 def _served(tmp_path_factory: pytest.TempPathFactory, model: Path, *flags: str):
     """A real server started as the drivers start it, through serve.sh; ends with the test run."""
     log = tmp_path_factory.mktemp("server") / "server.log"
-    waiter = ["bash", "-c", 'echo "$BASE_URL"; exec cat']  # lives until its standard input is closed
-    env = {**os.environ, "LOG": str(log), "PYTHON": sys.executable, **dict(f.split("=") for f in flags)}
+    waiter = [
+        "bash",
+        "-c",
+        'echo "$BASE_URL"; exec cat',
+    ]  # lives until its standard input is closed
+    env = {
+        **os.environ,
+        "LOG": str(log),
+        "PYTHON": sys.executable,
+        **dict(f.split("=") for f in flags),
+    }
     process = subprocess.Popen([ROOT / "scripts/serve.sh", str(model), "--", *waiter], env=env, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
     url = process.stdout.readline().strip()

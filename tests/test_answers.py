@@ -16,9 +16,14 @@ EXTRACTED = [  # text, strict, lenient
     pytest.param(r"so \boxed{\frac{1}{2}}.", r"\frac{1}{2}", r"\frac{1}{2}", id="nested braces"),
     pytest.param(r"\boxed{1} no, \boxed{2}", "2", "2", id="the last box"),
     pytest.param(
-        r"the answer is 12 at first, but in fact \boxed{073}", "073", "073", id="a box over a phrase (unsloth reads 12)"
+        r"the answer is 12 at first, but in fact \boxed{073}",
+        "073",
+        "073",
+        id="a box over a phrase (unsloth reads 12)",
     ),
-    pytest.param(r"$\boxed{1}$ and $\boxed{2}$", "1, 2", "1, 2", id="two boxes that are one answer"),
+    pytest.param(
+        r"$\boxed{1}$ and $\boxed{2}$", "1, 2", "1, 2", id="two boxes that are one answer"
+    ),
     pytest.param(r"\boxed{5} is the first. So \boxed{5}", "5", "5", id="the same box twice"),
     pytest.param(r"x \boxed{\boxed{7}}", r"\boxed{7}", r"\boxed{7}", id="a box in a box"),
     pytest.param(r"so \boxed{12", None, "12", id="a box that is cut off"),
@@ -26,19 +31,39 @@ EXTRACTED = [  # text, strict, lenient
     pytest.param(r"\boxed{}", None, None, id="an empty box"),
     pytest.param("The answer is 1024.", "1024", "1024", id="a full stop (unsloth reads 102)"),
     pytest.param("The answer is: $18.50 per day", "$18.50", "$18.50", id="currency"),
-    pytest.param("The final answer is $x^2+1$. I hope it is correct.", "$x^2+1$", "$x^2+1$", id="minerva's form"),
     pytest.param(
-        "Final Answer: The volume of $ABC$ is 120. I hope it is correct.", "120", "120", id="a sentence behind the colon"
+        "The final answer is $x^2+1$. I hope it is correct.",
+        "$x^2+1$",
+        "$x^2+1$",
+        id="minerva's form",
     ),
-    pytest.param("The answer is $18 a day, as 9 * $2 is $18.", "$18", "$18", id="prices are no formula"),
+    pytest.param(
+        "Final Answer: The volume of $ABC$ is 120. I hope it is correct.",
+        "120",
+        "120",
+        id="a sentence behind the colon",
+    ),
+    pytest.param(
+        "The answer is $18 a day, as 9 * $2 is $18.", "$18", "$18", id="prices are no formula"
+    ),
     pytest.param("The answer is $ 9 $.", "$ 9 $", "$ 9 $", id="a formula with blanks"),
     pytest.param("so the chance is 1/3.", None, "1/3", id="a fraction before a full stop"),
-    pytest.param("so $x = 2$ or $x = 3$.", None, "$x = 2$ or $x = 3$", id="two last formulas that are one answer"),
+    pytest.param(
+        "so $x = 2$ or $x = 3$.",
+        None,
+        "$x = 2$ or $x = 3$",
+        id="two last formulas that are one answer",
+    ),
     pytest.param("#### 2\\pi", "2\\pi", "2\\pi", id="the whole of a GSM8K line"),
     pytest.param("#### 3 1/2", "3 1/2", "3 1/2", id="a mixed number"),
     pytest.param("The answer is 3 1/2.", "3 1/2", "3 1/2", id="a mixed number in a sentence"),
     pytest.param("The answer is:\n- 17", "17", "17", id="a list's dash is no sign"),
-    pytest.param("I see.\n\n**Problem:** Find x.\n\nSo \\boxed{5}", "5", "5", id="a model that restates the task"),
+    pytest.param(
+        "I see.\n\n**Problem:** Find x.\n\nSo \\boxed{5}",
+        "5",
+        "5",
+        id="a model that restates the task",
+    ),
     pytest.param("**Answer:** 42", "42", "42", id="markdown"),
     pytest.param("Answer: (B) because 3 > 2", "B", "B", id="a choice"),
     pytest.param("It's not A, therefore I think it's B", None, "B", id="a choice in passing"),
@@ -51,27 +76,45 @@ EXTRACTED = [  # text, strict, lenient
     pytest.param("#### 18 ... Step 2", "18", "18", id="words behind the answer (lm-eval reads 2)"),
     pytest.param("#### 2,125\n", "2,125", "2,125", id="a comma"),
     pytest.param("#### Step 1: add\n3 + 4 = 7", None, "7", id="a markdown heading is no answer"),
-    pytest.param("#### 1. Compute the sum\nit is 12", None, "12", id="a numbered heading is no answer"),
+    pytest.param(
+        "#### 1. Compute the sum\nit is 12", None, "12", id="a numbered heading is no answer"
+    ),
     pytest.param("<reasoning>1+1</reasoning><answer>2</answer>", "2", "2", id="tags"),
     pytest.param("<SOLUTION>\n 1,200 \n</SOLUTION>", "1,200", "1,200", id="the other tags"),
     pytest.param("<answer>The answer is 7</answer>", "7", "7", id="a sentence in tags"),
     pytest.param(r"<answer>\boxed{8}</answer>", "8", "8", id="a box in tags"),
-    pytest.param(r"\boxed{1} <answer>2</answer>", "2", "2", id="tags over an earlier box: the asked format"),
+    pytest.param(
+        r"\boxed{1} <answer>2</answer>", "2", "2", id="tags over an earlier box: the asked format"
+    ),
     pytest.param("<answer></answer>", None, None, id="empty tags"),
     pytest.param("<answer>5", None, "5", id="tags that are cut off"),
-    pytest.param("so there are 12 eggs", None, "12", id="a last number, only where it is asked for"),
+    pytest.param(
+        "so there are 12 eggs", None, "12", id="a last number, only where it is asked for"
+    ),
     pytest.param("gave up at step 17", None, "17", id="lenient is lenient"),
     pytest.param(r"We find that $x \neq 3$.", None, r"$x \neq 3$", id="a last formula"),
     pytest.param("I do not know.", None, None, id="no answer"),
     pytest.param("", None, None, id="empty"),
-    pytest.param(r"<think>\boxed{1}</think> \boxed{2}", "2", "2", id="text behind the thinking wins"),
-    pytest.param(r"\boxed{1}</think>The answer is 2.", "2", "2", id="the opening tag in the prompt"),
+    pytest.param(
+        r"<think>\boxed{1}</think> \boxed{2}", "2", "2", id="text behind the thinking wins"
+    ),
+    pytest.param(
+        r"\boxed{1}</think>The answer is 2.", "2", "2", id="the opening tag in the prompt"
+    ),
     pytest.param(r"<think>so \boxed{1}</think> Done.", None, "1", id="said only while thinking"),
     pytest.param(r"<think>so \boxed{1}", None, None, id="thinking that never ended"),
     pytest.param(
-        "The answer is 4.\n\nQuestion: 2+3?\nThe answer is 5.", "4", "4", id="a base model that goes on with the next problem"
+        "The answer is 4.\n\nQuestion: 2+3?\nThe answer is 5.",
+        "4",
+        "4",
+        id="a base model that goes on with the next problem",
     ),
-    pytest.param("The answer is 4<|im_end|>\n<|im_start|>user\n9", "4", "4", id="a model that writes the next turn"),
+    pytest.param(
+        "The answer is 4<|im_end|>\n<|im_start|>user\n9",
+        "4",
+        "4",
+        id="a model that writes the next turn",
+    ),
     pytest.param("数学作业比阅读作业多 **3页**。", None, "3", id="a number glued to Chinese"),
     pytest.param("答案是 13/28", "13/28", "13/28", id="Chinese for the answer is"),
     pytest.param("it is AZYUK2A", None, None, id="a digit in a word is no number"),
@@ -125,7 +168,9 @@ EQUAL = [
     pytest.param(r"(-\infty, 3)", "x < 3", True, id="an interval is its inequality"),
     pytest.param("[0,1)", "[0,1]", False, id="half open"),
     pytest.param(r"\text{(C)}", "C", True, id="a choice"),
-    pytest.param("nylevE", r"\text{Evelyn}", False, id="words are no products (math-verify: equal)"),
+    pytest.param(
+        "nylevE", r"\text{Evelyn}", False, id="words are no products (math-verify: equal)"
+    ),
     pytest.param("evelyn", r"\text{Evelyn}", True, id="words in any case"),
     pytest.param("2 1/2", "21/2", False, id="a mixed number is not its digits"),
     pytest.param("2^{100}-1", "2^{100}", False, id="large numbers are compared whole"),
@@ -162,15 +207,24 @@ def test_no_answer_is_never_right():
 MISSED_CASES: dict[str, str] = {}  # id -> why it is not right; none is left of the 181
 
 
-def test_real_answer_pairs_are_judged_as_their_labels_say_and_not_worse_than_by_math_verify_alone(shared):
+def test_real_answer_pairs_are_judged_as_their_labels_say_and_not_worse_than_by_math_verify_alone(
+    shared,
+):
     """math-verify alone, given each side in its best form (bare text in $…$), is right on 172 of the 181."""
-    cases = [json.loads(line) for line in (shared / "data/answer_equivalence/cases.jsonl").read_text().splitlines()]
+    cases = [
+        json.loads(line)
+        for line in (shared / "data/answer_equivalence/cases.jsonl").read_text().splitlines()
+    ]
 
     def verdict(case: dict) -> bool:
         answer = case["pred"] if case["pred_kind"] == "answer" else answers.extract(case["pred"])
         return answers.is_equal(answer, case["gold"])
 
-    missed = {c["id"] for c, right in zip(cases, answers.in_parallel(verdict, cases), strict=True) if right != c["expected"]}
+    missed = {
+        c["id"]
+        for c, right in zip(cases, answers.in_parallel(verdict, cases), strict=True)
+        if right != c["expected"]
+    }
     assert missed == set(MISSED_CASES)
     assert 1 - len(missed) / len(cases) >= 0.97 and len(cases) - len(missed) >= 172
 
@@ -185,17 +239,27 @@ MISSED_OUTPUTS = {
 
 
 def test_real_model_outputs_are_judged_as_their_labels_say(shared):
-    outputs = [json.loads(line) for line in (shared / "data/model_outputs/outputs.jsonl").read_text().splitlines()]
+    outputs = [
+        json.loads(line)
+        for line in (shared / "data/model_outputs/outputs.jsonl").read_text().splitlines()
+    ]
     labelled = [o for o in outputs if o["label_if_any"] is not None]
     grades = answers.in_parallel(lambda o: answers.grade(o["output"], o["gold"]), labelled)
-    missed = {o["id"] for o, g in zip(labelled, grades, strict=True) if g.correct != o["label_if_any"]}
+    missed = {
+        o["id"] for o, g in zip(labelled, grades, strict=True) if g.correct != o["label_if_any"]
+    }
     assert len(labelled) == 419 and missed == set(MISSED_OUTPUTS)
     assert 1 - len(missed) / len(labelled) >= 0.98
 
 
 def test_real_gsm8k_solutions_are_judged_as_their_labels_say(shared):
     rows = (shared / "data/gsm8k/example_model_solutions_first300.jsonl").read_text().splitlines()
-    solved = [(s, r["ground_truth"].split("A:")[-1]) for r in map(json.loads, rows) for s in r.values() if isinstance(s, dict)]
+    solved = [
+        (s, r["ground_truth"].split("A:")[-1])
+        for r in map(json.loads, rows)
+        for s in r.values()
+        if isinstance(s, dict)
+    ]
     assert len(solved) == 1200
     assert all(answers.grade(s["solution"], gold).correct == s["is_correct"] for s, gold in solved)
 
@@ -206,10 +270,20 @@ def test_every_gsm8k_gold_is_right_in_any_dress_and_wrong_plus_one(shared):
     assert len(golds) == 7473 and sum("," in g for g in golds) == 79
     for gold in golds:
         value = int(gold.replace(",", ""))
-        for dressed in (gold, f"${gold}", f"{gold}.00", f"{value:,}", f"{gold}.", f"\\boxed{{{gold}}}", str(value)):
+        for dressed in (
+            gold,
+            f"${gold}",
+            f"{gold}.00",
+            f"{value:,}",
+            f"{gold}.",
+            f"\\boxed{{{gold}}}",
+            str(value),
+        ):
             assert answers.is_equal(dressed, gold), (dressed, gold)
         assert answers.grade(f"So it is.\n#### {gold}", gold, strict=True).correct
-        assert not answers.is_equal(str(value + 1), gold) and not answers.is_equal(f"{value + 1:,}", gold)
+        assert not answers.is_equal(str(value + 1), gold) and not answers.is_equal(
+            f"{value + 1:,}", gold
+        )
 
 
 TOWER = "9^{9^{9^9}}"
@@ -231,7 +305,15 @@ HOSTILE = [
         "1" * 5000,
         "1+" * 2000 + "1",
     ),
-    *(r"\boxed{" * 3000, "$" * 5001, "<answer>" * 3000, r"\(" * 3000, r"\frac" * 3000, "the answer is " * 3000, "####\n" * 3000),
+    *(
+        r"\boxed{" * 3000,
+        "$" * 5001,
+        "<answer>" * 3000,
+        r"\(" * 3000,
+        r"\frac" * 3000,
+        "the answer is " * 3000,
+        "####\n" * 3000,
+    ),
     *(
         "1," * 3000,
         "1 " * 4000,
@@ -247,9 +329,17 @@ HOSTILE = [
         "٣",
         "²",
     ),
-    *('__import__("os").system("touch {}")', r'\text{__import__("os").system("touch {}")}', r"\input{/etc/passwd}"),
+    *(
+        '__import__("os").system("touch {}")',
+        r'\text{__import__("os").system("touch {}")}',
+        r"\input{/etc/passwd}",
+    ),
 ]
-SLOW = [r"\int_0^1 e^{x^2\sin(x^x)} dx", r"\sum_{k=1}^{9999}\frac{1}{k+x}", "(a+b+c+d)^{99}-(a+b+d)^{98}"]
+SLOW = [
+    r"\int_0^1 e^{x^2\sin(x^x)} dx",
+    r"\sum_{k=1}^{9999}\frac{1}{k+x}",
+    "(a+b+c+d)^{99}-(a+b+d)^{98}",
+]
 
 
 @pytest.mark.parametrize("threaded", [False, True], ids=["on the main thread", "on another thread"])
@@ -261,7 +351,9 @@ def test_a_hostile_answer_costs_at_most_its_limit_and_runs_nothing(threaded, tmp
         for text in HOSTILE + [f"{s}+{threaded:d}" for s in SLOW]:
             started = time.monotonic()
             text = text.replace("{}", str(trap)) if "import" in text else text
-            verdicts.append(answers.is_equal(text, r"x+\sqrt{7}") or answers.grade(text, r"x+\sqrt{7}").correct)
+            verdicts.append(
+                answers.is_equal(text, r"x+\sqrt{7}") or answers.grade(text, r"x+\sqrt{7}").correct
+            )
             took.append(time.monotonic() - started)
 
     thread = threading.Thread(target=judge)
@@ -276,7 +368,12 @@ def test_a_hostile_answer_costs_at_most_its_limit_and_runs_nothing(threaded, tmp
 def test_a_pair_that_reaches_the_limit_says_so_and_the_next_one_is_judged_as_ever():
     assert answers.grade(r"\boxed{(a+b+c+d)^{99}-(a+b+d)^{98}}", "y+5").why == "time limit"
     assert answers.grade(rf"\boxed{{{TOWER}+y}}", "5y").why == "too costly"
-    assert answers.grade(r"\boxed{\sqrt{18}}", r"3\sqrt{2}") == (True, r"\sqrt{18}", "box", "math-verify")
+    assert answers.grade(r"\boxed{\sqrt{18}}", r"3\sqrt{2}") == (
+        True,
+        r"\sqrt{18}",
+        "box",
+        "math-verify",
+    )
 
 
 def test_a_worker_that_is_gone_is_replaced():
@@ -294,7 +391,9 @@ def test_the_workers_are_gone_when_their_program_is_however_it_ended():
         "import os, signal; from lib.grading import answers, symbolic; answers.is_equal('x+y', 'y+x');"
         "print(answers._pool()._idle[-1].process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "exp", capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "exp", capture_output=True, text=True
+    )
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:

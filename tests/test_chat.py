@@ -20,12 +20,16 @@ def tokenizer(template=None, tokens=(), bos=None, eos="<eos>", adds_bos=False):
     core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token=bos, eos_token=eos, name_or_path="a-model")
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token=bos, eos_token=eos, name_or_path="a-model"
+    )
     made.add_special_tokens({"additional_special_tokens": list(tokens)})
     if adds_bos:
         pair = (bos, made.bos_token_id)
         core = made.backend_tokenizer
-        core.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[pair])
+        core.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[pair]
+        )
     made.chat_template = template
     return made
 
@@ -43,10 +47,16 @@ def ids_of(made, *tokens):
 
 def chatml(before="", default="", content="m['content']", roles="True"):
     """ChatML with a text before all, a default system text, an expression for the content, a condition on messages."""
-    first = "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n" + default + "<|im_end|>\n' }}{% endif %}"
+    first = (
+        "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+        + default
+        + "<|im_end|>\n' }}{% endif %}"
+    )
     return (
         before + (first if default else "") + "{% for m in messages %}{% if " + roles + " %}"
-        "{{ '<|im_start|>' + m['role'] + '\n' + " + content + " + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+        "{{ '<|im_start|>' + m['role'] + '\n' + "
+        + content
+        + " + '<|im_end|>\n' }}{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
 
@@ -100,7 +110,8 @@ MISTRAL_1 = (
     "{{ '[INST] ' + m['content'] + ' [/INST]' }}{% else %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}"
 )
 MISTRAL_3 = (
-    SYSTEM_APART.replace("DEFAULT", "''") + "{{ bos_token }}{% for m in loop_messages %}{% if m['role'] == 'user' %}"
+    SYSTEM_APART.replace("DEFAULT", "''")
+    + "{{ bos_token }}{% for m in loop_messages %}{% if m['role'] == 'user' %}"
     "{{ '[INST] ' + ((system + '\n\n') if loop.last and system else '') + m['content'] + '[/INST]' }}"
     "{% else %}{{ ' ' + m['content'] + eos_token }}{% endif %}{% endfor %}"
 )
@@ -131,7 +142,8 @@ ZEPHYR = (
     "{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}"
 )
 VICUNA = (
-    SYSTEM_APART.replace("DEFAULT", "'A chat between a curious user and an assistant.'") + "{{ bos_token + system }}"
+    SYSTEM_APART.replace("DEFAULT", "'A chat between a curious user and an assistant.'")
+    + "{{ bos_token + system }}"
     "{% for m in loop_messages %}{% if m['role'] == 'user' %}{{ ' USER: ' + m['content'].strip() }}"
     "{% else %}{{ ' ASSISTANT: ' + m['content'].strip() + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ ' ASSISTANT:' }}{% endif %}"
@@ -161,7 +173,9 @@ INTERNLM_1 = (
     "{% if add_generation_prompt %}{{ '<|Bot|>:' }}{% endif %}"
 )
 GRANITE = (
-    SYSTEM_APART.replace("DEFAULT", "\"Today's Date: \" + strftime_now('%B %d, %Y') + '.\nYou are Granite.'")
+    SYSTEM_APART.replace(
+        "DEFAULT", "\"Today's Date: \" + strftime_now('%B %d, %Y') + '.\nYou are Granite.'"
+    )
     + "{{ '<|start_of_role|>system<|end_of_role|>' + system + '<|end_of_text|>\n' }}{% for m in loop_messages %}"
     "{{ '<|start_of_role|>' + m['role'] + '<|end_of_role|>' + m['content'] + '<|end_of_text|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start_of_role|>assistant<|end_of_role|>' }}{% endif %}"
@@ -220,7 +234,10 @@ SHARED_PROMPTS = {
 PROMPTS = {
     "ChatML": (chatml(), CHATML_SYSTEM),
     "a default system text gives way to ours": (chatml(default="You are Qwen."), CHATML_SYSTEM),
-    "Llama 2 wraps the system prompt inside the user's turn": (LLAMA_2, f"<s>[INST] <<SYS>>\n{SYSTEM}\n<</SYS>>\n\n"),
+    "Llama 2 wraps the system prompt inside the user's turn": (
+        LLAMA_2,
+        f"<s>[INST] <<SYS>>\n{SYSTEM}\n<</SYS>>\n\n",
+    ),
     "Llama 3 trims its contents": (
         LLAMA_3,
         f"<s><|start_header_id|>system<|end_header_id|>\n\n{SYSTEM}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
@@ -228,10 +245,16 @@ PROMPTS = {
     "Gemma 3 folds by itself": (GEMMA_3, f"<s><start_of_turn>user\n{SYSTEM}\n\n"),
     "Gemma 4 has a system turn": (GEMMA_4, f"<s><|turn>system\n{SYSTEM}<turn|>\n<|turn>user\n"),
     "Phi 3 drops a system message silently": (PHI_3, f"<s><|user|>\n{SYSTEM}\n\n"),
-    "Phi 4 has no newlines": (PHI_4, f"<|im_start|>system<|im_sep|>{SYSTEM}<|im_end|><|im_start|>user<|im_sep|>"),
+    "Phi 4 has no newlines": (
+        PHI_4,
+        f"<|im_start|>system<|im_sep|>{SYSTEM}<|im_end|><|im_start|>user<|im_sep|>",
+    ),
     "Mistral v1 raises on a system message": (MISTRAL_1, f"<s>[INST] {SYSTEM}\n\n"),
     "Mistral v3 puts it into the last user turn": (MISTRAL_3, f"<s>[INST] {SYSTEM}\n\n"),
-    "Mistral v7 has a place for it": (MISTRAL_7, f"<s>[SYSTEM_PROMPT]{SYSTEM}[/SYSTEM_PROMPT][INST]"),
+    "Mistral v7 has a place for it": (
+        MISTRAL_7,
+        f"<s>[SYSTEM_PROMPT]{SYSTEM}[/SYSTEM_PROMPT][INST]",
+    ),
     "DeepSeek V2 has plain roles, and a space after them": (DEEPSEEK_2, f"<s>{SYSTEM}\n\nUser: "),
     "DeepSeek V3 has no system header": (DEEPSEEK_3, f"<s>{SYSTEM}<｜User｜>"),
     "Zephyr": (ZEPHYR, f"<|system|>\n{SYSTEM}<eos>\n<|user|>\n"),
@@ -262,7 +285,10 @@ PROMPTS = {
     "contents as lists of parts": (PARTS, f"<|system|>{SYSTEM}<|end|><|user|>"),
     "parts for the user, a string for the system": (PARTS_FOR_USERS, f"System: {SYSTEM}\nuser: "),
     "parts, and no system role": (NO_SYSTEM + PARTS, f"<|user|>{SYSTEM}\n\n"),
-    "a loop over tools that are None": (chatml(before="{% for t in tools %}{{ t }}{% endfor %}"), CHATML_SYSTEM),
+    "a loop over tools that are None": (
+        chatml(before="{% for t in tools %}{{ t }}{% endfor %}"),
+        CHATML_SYSTEM,
+    ),
     "an empty list of tools would mean tools": (
         chatml(before="{% if tools is not none %}{{ 'Environment: ipython\n' }}{% endif %}"),
         CHATML_SYSTEM,
@@ -280,7 +306,9 @@ PROMPTS = {
         CHATML_SYSTEM,
     ),
     "user's words twice: nothing behind the first place leaks": (
-        chatml(content="m['content'] + ('\nRead it again: ' + m['content'] if m['role'] == 'user' else '')"),
+        chatml(
+            content="m['content'] + ('\nRead it again: ' + m['content'] if m['role'] == 'user' else '')"
+        ),
         CHATML_SYSTEM,
     ),
     "the system prompt behind the user's words would come too late": (
@@ -288,15 +316,21 @@ PROMPTS = {
         f"<user>{SYSTEM}\n\n",
     ),
     "a user turn alone is refused": (
-        chatml(before="{% if messages | length < 2 %}{{ raise_exception('too short') }}{% endif %}"),
+        chatml(
+            before="{% if messages | length < 2 %}{{ raise_exception('too short') }}{% endif %}"
+        ),
         CHATML_SYSTEM,
     ),
     "a chat must end with the assistant": (
-        chatml(before="{% if messages[-1]['role'] != 'assistant' %}{{ raise_exception('unfinished') }}{% endif %}"),
+        chatml(
+            before="{% if messages[-1]['role'] != 'assistant' %}{{ raise_exception('unfinished') }}{% endif %}"
+        ),
         CHATML_SYSTEM,
     ),
     "a generation prompt is refused": (
-        chatml(before="{% if add_generation_prompt %}{{ raise_exception('for training') }}{% endif %}"),
+        chatml(
+            before="{% if add_generation_prompt %}{{ raise_exception('for training') }}{% endif %}"
+        ),
         CHATML_SYSTEM,
     ),
     "the default of several named templates": (
@@ -304,7 +338,10 @@ PROMPTS = {
         CHATML_SYSTEM,
     ),
     "the default loops over None while a tool_use template exists": (
-        {"default": chatml(before="{% for t in tools %}{% endfor %}"), "tool_use": chatml(before="TOOLS")},
+        {
+            "default": chatml(before="{% for t in tools %}{% endfor %}"),
+            "tool_use": chatml(before="TOOLS"),
+        },
         CHATML_SYSTEM,
     ),
     "the only named template": ({"chat": chatml()}, CHATML_SYSTEM),
@@ -313,7 +350,9 @@ PROMPTS = {
         "Today: 26 Jul 2024\n" + CHATML_SYSTEM,
     ),
     "a template's literal date stays": (
-        chatml(before="{% if date_string is not defined %}{% set date_string = '1 May 2025' %}{% endif %}{{ date_string }}"),
+        chatml(
+            before="{% if date_string is not defined %}{% set date_string = '1 May 2025' %}{% endif %}{{ date_string }}"
+        ),
         "1 May 2025" + CHATML_SYSTEM,
     ),
 }
@@ -326,7 +365,9 @@ def test_a_real_template_is_cut_where_the_users_words_begin(name):
 
 
 def test_the_hermes_tool_template_is_cut_with_an_empty_list_of_tools():
-    prompt = chat.pre_query(shared("NousResearch-Hermes-3-Llama-3.1-8B-tool_use", bos="<s>"), SYSTEM)
+    prompt = chat.pre_query(
+        shared("NousResearch-Hermes-3-Llama-3.1-8B-tool_use", bos="<s>"), SYSTEM
+    )
     assert prompt.startswith("<s><|im_start|>system\nYou are a function calling AI model.")
     assert "Here are the available tools: <tools>  </tools>" in prompt
     assert prompt.endswith(f"</tool_call><|im_end|>\n{CHATML_SYSTEM}")
@@ -347,7 +388,9 @@ def test_an_answers_prompt_begins_with_the_pre_query_prompt_and_the_question(hab
 
 def conversation(system, *turns):
     head = [{"role": "system", "content": system}] if system is not None else []
-    return head + [{"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(turns)]
+    return head + [
+        {"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(turns)
+    ]
 
 
 def test_a_system_prompt_that_changes_its_length_in_lower_case_does_not_move_the_cut():
@@ -355,31 +398,67 @@ def test_a_system_prompt_that_changes_its_length_in_lower_case_does_not_move_the
 
 
 def test_a_folded_system_prompt_is_followed_by_one_blank_line_whatever_it_ends_in():
-    assert chat.pre_query(tokenizer(MISTRAL_1, bos="<s>"), f"{SYSTEM}\n\n") == f"<s>[INST] {SYSTEM}\n\n"
+    assert (
+        chat.pre_query(tokenizer(MISTRAL_1, bos="<s>"), f"{SYSTEM}\n\n")
+        == f"<s>[INST] {SYSTEM}\n\n"
+    )
 
 
 def test_an_empty_system_prompt_leaves_the_template_its_default():
     made = tokenizer(chatml(default="You are Qwen."))
-    assert chat.pre_query(made, "") == "<|im_start|>system\nYou are Qwen.<|im_end|>\n<|im_start|>user\n"
-    assert chat.render(made, conversation("", "Hi")).startswith("<|im_start|>system\nYou are Qwen.<|im_end|>\n")
+    assert (
+        chat.pre_query(made, "")
+        == "<|im_start|>system\nYou are Qwen.<|im_end|>\n<|im_start|>user\n"
+    )
+    assert chat.render(made, conversation("", "Hi")).startswith(
+        "<|im_start|>system\nYou are Qwen.<|im_end|>\n"
+    )
 
 
 def test_the_date_is_the_same_whatever_day_it_is():
     made = tokenizer(MISTRAL_7, bos="<s>")
-    assert "The current date is 2024-07-26[/SYSTEM_PROMPT]" in chat.render(made, conversation(None, "Hi"))
-    assert "Today's Date: July 26, 2024." in chat.render(tokenizer(GRANITE), conversation(None, "Hi"))
+    assert "The current date is 2024-07-26[/SYSTEM_PROMPT]" in chat.render(
+        made, conversation(None, "Hi")
+    )
+    assert "Today's Date: July 26, 2024." in chat.render(
+        tokenizer(GRANITE), conversation(None, "Hi")
+    )
 
 
 @pytest.mark.parametrize(
     ("template", "said"),
     [
         pytest.param(None, "no chat template", id="a base model"),
-        pytest.param({"tool_use": chatml(), "rag": chatml()}, "no chat template", id="several names and no default"),
-        pytest.param("{{ raise_exception('never\n\nagain') }}", "never again", id="a template that refuses everything"),
-        pytest.param("{% for m in messages %}{{ m['role'] }}{% endfor %}", "not in the text", id="no contents at all"),
-        pytest.param(NO_SYSTEM + chatml(roles="false"), "System role not supported", id="no system role and no contents"),
-        pytest.param("{{ messages[-1]['content'].split('\n')[-1] }}", "before the user's", id="the last line alone"),
-        pytest.param("{% for m in messages %}", "Unexpected end of template", id="a template that does not parse"),
+        pytest.param(
+            {"tool_use": chatml(), "rag": chatml()},
+            "no chat template",
+            id="several names and no default",
+        ),
+        pytest.param(
+            "{{ raise_exception('never\n\nagain') }}",
+            "never again",
+            id="a template that refuses everything",
+        ),
+        pytest.param(
+            "{% for m in messages %}{{ m['role'] }}{% endfor %}",
+            "not in the text",
+            id="no contents at all",
+        ),
+        pytest.param(
+            NO_SYSTEM + chatml(roles="false"),
+            "System role not supported",
+            id="no system role and no contents",
+        ),
+        pytest.param(
+            "{{ messages[-1]['content'].split('\n')[-1] }}",
+            "before the user's",
+            id="the last line alone",
+        ),
+        pytest.param(
+            "{% for m in messages %}",
+            "Unexpected end of template",
+            id="a template that does not parse",
+        ),
         pytest.param(
             "{% for m in messages if m['content'] is not string %}{{ m['content'] }}{% endfor %}",
             "not in the text",
@@ -417,14 +496,23 @@ def test_a_system_message_is_folded_into_the_first_turn_and_the_messages_stay_as
 
 
 def test_a_conversation_that_the_template_refuses_is_one_line():
-    with pytest.raises(ValueError, match="a-model: its chat template refuses: Conversation roles must alternate"):
+    with pytest.raises(
+        ValueError, match="a-model: its chat template refuses: Conversation roles must alternate"
+    ):
         chat.render(tokenizer(MISTRAL_1, bos="<s>"), [{"role": "user", "content": "Hi"}] * 2)
 
 
 @pytest.mark.parametrize(
     ("template", "tokens", "ends", "answer_ends", "strings"),
     [
-        pytest.param(chatml(), ["<|im_start|>", "<|im_end|>"], ["<|im_end|>"], ["<|im_end|>"], [], id="ChatML"),
+        pytest.param(
+            chatml(),
+            ["<|im_start|>", "<|im_end|>"],
+            ["<|im_end|>"],
+            ["<|im_end|>"],
+            [],
+            id="ChatML",
+        ),
         pytest.param(chatml(), [], [], [], ["<|im_end|>"], id="ChatML without its tokens"),
         pytest.param(
             LLAMA_3,
@@ -442,7 +530,14 @@ def test_a_conversation_that_the_template_refuses_is_one_line():
             [],
             id="Gemma: its newline and word tokens end nothing",
         ),
-        pytest.param(PHI_3, ["<|end", "<|end|>", "<|end|"], ["<|end|>"], ["<|end|>"], [], id="Phi 3: the longest"),
+        pytest.param(
+            PHI_3,
+            ["<|end", "<|end|>", "<|end|"],
+            ["<|end|>"],
+            ["<|end|>"],
+            [],
+            id="Phi 3: the longest",
+        ),
         pytest.param(
             DEEPSEEK_3,
             ["<｜User｜>", "<｜Assistant｜>", "<think>", "</think>"],
@@ -451,7 +546,14 @@ def test_a_conversation_that_the_template_refuses_is_one_line():
             [],
             id="DeepSeek: the assistant's header, and never a think tag",
         ),
-        pytest.param(MISTRAL_3, ["[INST]", "[/INST]"], ["[/INST]"], [], [], id="Mistral v3: [/INST] is a token"),
+        pytest.param(
+            MISTRAL_3,
+            ["[INST]", "[/INST]"],
+            ["[/INST]"],
+            [],
+            [],
+            id="Mistral v3: [/INST] is a token",
+        ),
         pytest.param(MISTRAL_1, [], [], [], ["[/INST]"], id="Mistral v1: [/INST] is text"),
         pytest.param(LLAMA_2, [], [], [], ["[/INST]"], id="Llama 2"),
         pytest.param(VICUNA, [], [], [], ["ASSISTANT:"], id="Vicuna"),
@@ -477,7 +579,12 @@ def test_a_conversation_that_the_template_refuses_is_one_line():
         pytest.param(ZEPHYR, [], [], [], [], id="Zephyr: the end of the turn is EOS"),
         pytest.param(
             COMMAND_R,
-            ["<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>"],
+            [
+                "<|START_OF_TURN_TOKEN|>",
+                "<|END_OF_TURN_TOKEN|>",
+                "<|USER_TOKEN|>",
+                "<|CHATBOT_TOKEN|>",
+            ],
             ["<|END_OF_TURN_TOKEN|>"],
             ["<|END_OF_TURN_TOKEN|>"],
             [],
@@ -592,7 +699,9 @@ def test_a_tokenizer_without_eos_stops_at_what_the_config_says():
         pytest.param("", 1, 0, id="empty text"),
     ],
 )
-def test_encoded_text_has_one_bos_where_the_model_expects_it(adds_bos, text, bos_when_adding, bos_else):
+def test_encoded_text_has_one_bos_where_the_model_expects_it(
+    adds_bos, text, bos_when_adding, bos_else
+):
     made = tokenizer(bos="<s>", adds_bos=adds_bos)
     ids = chat.encode(made, text)
     assert ids.count(made.bos_token_id) == (bos_when_adding if adds_bos else bos_else)
@@ -616,12 +725,16 @@ def test_special_tokens_in_rendered_text_become_single_ids():
         pytest.param("<think>\na\n</think>\n\nb", ("a", "b"), id="both tags"),
         pytest.param("a\n</think>\n\nb", ("a", "b"), id="the opening tag was in the prompt"),
         pytest.param("<think>\na", ("a", ""), id="cut off while thinking"),
-        pytest.param("So:\n<think>\na", ("So:\n\na", ""), id="cut off while thinking, after a word"),
+        pytest.param(
+            "So:\n<think>\na", ("So:\n\na", ""), id="cut off while thinking, after a word"
+        ),
         pytest.param("the answer \n", ("", "the answer \n"), id="no tags"),
         pytest.param("", ("", ""), id="nothing"),
         pytest.param("<think>\n\n</think>\n\nb", ("", "b"), id="thinking switched off"),
         pytest.param("<think>a</think>", ("a", ""), id="thinking and then nothing"),
-        pytest.param("<think>a</think>b<think>c</think>d", ("abc", "d"), id="the answer follows the last tag"),
+        pytest.param(
+            "<think>a</think>b<think>c</think>d", ("abc", "d"), id="the answer follows the last tag"
+        ),
         pytest.param("<think>a</think>b<think>c", ("ac", "b"), id="cut off in a second thought"),
         pytest.param("a</think>b</think>c", ("ab", "c"), id="a closing tag too many"),
     ],
@@ -650,9 +763,13 @@ def test_several_saved_templates_are_loaded_and_the_default_is_taken(tmp_path):
     ("files", "said"),
     [
         pytest.param({}, "no tokenizer files", id="an empty folder"),
-        pytest.param({"config.json": '{"model_type": "qwen2"}'}, "no tokenizer files", id="a config alone"),
+        pytest.param(
+            {"config.json": '{"model_type": "qwen2"}'}, "no tokenizer files", id="a config alone"
+        ),
         pytest.param({"tokenizer.json": '{"model":'}, "cannot be loaded", id="a torn file"),
-        pytest.param({"tokenizer.json": "{}"}, "cannot be loaded", id="a file that is no tokenizer"),
+        pytest.param(
+            {"tokenizer.json": "{}"}, "cannot be loaded", id="a file that is no tokenizer"
+        ),
     ],
 )
 def test_a_folder_without_a_tokenizer_is_one_line(tmp_path, files, said):
@@ -675,7 +792,9 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
         raise OSError("We couldn't connect to the hub\nCheck your internet connection")
 
     monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", unreachable)
-    with pytest.raises(ValueError, match="owner/model: no such folder, and on the hub: We couldn't connect") as error:
+    with pytest.raises(
+        ValueError, match="owner/model: no such folder, and on the hub: We couldn't connect"
+    ) as error:
         chat.load_tokenizer("owner/model")
     assert "\n" not in str(error.value)
 

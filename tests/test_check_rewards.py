@@ -6,7 +6,7 @@ import pytest
 
 import check_rewards
 from conftest import stage
-from lib.cli import UserError
+from lib.errors import UserError
 from lib.grading import formats
 from lib.rewards import lint, registry
 
@@ -14,7 +14,13 @@ LAYOUTS = ("reasoning", "working_out", "boxed")
 REASONING, BOXED = formats.find("reasoning"), formats.find("boxed")
 
 
-def paid(name: str, text: str, gold: str = "5", layout: formats.Format = REASONING, truncated: bool = False) -> float:
+def paid(
+    name: str,
+    text: str,
+    gold: str = "5",
+    layout: formats.Format = REASONING,
+    truncated: bool = False,
+) -> float:
     (reward,) = registry.REWARDS[name]([text], golds=[gold], layout=layout, truncated=[truncated])
     return reward
 
@@ -67,24 +73,51 @@ def test_of_a_box_its_opening_and_its_end_are_the_two_tags(text, approximate):
         pytest.param(tagged("\n5\n"), "5", True, id="on a line of its own"),
         pytest.param(tagged("The answer is 5."), "5", True, id="a sentence with one number"),
         pytest.param(tagged("x = 5"), "5", True, id="a name"),
-        pytest.param(tagged("2 + 3 = 5"), "5", True, id="an equation of which both sides are right"),
+        pytest.param(
+            tagged("2 + 3 = 5"), "5", True, id="an equation of which both sides are right"
+        ),
         pytest.param(tagged("6 = 5"), "5", False, id="an equation of two guesses"),
         pytest.param(tagged("6 \\equiv 5"), "5", False, id="two guesses as a congruence"),
-        pytest.param(tagged("Answer 1, 2, 5"), "5", False, id="a list that the grader would read as a sentence"),
+        pytest.param(
+            tagged("Answer 1, 2, 5"),
+            "5",
+            False,
+            id="a list that the grader would read as a sentence",
+        ),
         pytest.param(tagged("not 6 but 5 I think"), "5", False, id="two numbers in a sentence"),
-        pytest.param(tagged("$3\\sqrt{2}$ meters"), "3\\sqrt{2}", True, id="two numbers in a formula with a unit"),
+        pytest.param(
+            tagged("$3\\sqrt{2}$ meters"),
+            "3\\sqrt{2}",
+            True,
+            id="two numbers in a formula with a unit",
+        ),
         pytest.param(tagged("10 cm^2"), "10", True, id="a unit with an exponent"),
         pytest.param(tagged("1 and 2"), "1, 2", True, id="a list where the gold is one"),
         pytest.param(tagged("x = 1, y = 2"), "1, 2", True, id="a list of equations"),
-        pytest.param(tagged("y = 2x + 1"), "y = 2x + 1", True, id="an equation where the gold is one"),
-        pytest.param("<answer>5</answer>", "5", True, id="without thinking: the format reward's matter"),
-        pytest.param("2 + 3</reasoning><answer>5</answer>", "5", True, id="thinking opened in the prompt"),
-        pytest.param(tagged("5", thinking="is it <answer>6</answer>?"), "5", True, id="another answer while thinking"),
-        pytest.param(tagged("6", thinking="<answer>5</answer>"), "5", False, id="right only while thinking"),
+        pytest.param(
+            tagged("y = 2x + 1"), "y = 2x + 1", True, id="an equation where the gold is one"
+        ),
+        pytest.param(
+            "<answer>5</answer>", "5", True, id="without thinking: the format reward's matter"
+        ),
+        pytest.param(
+            "2 + 3</reasoning><answer>5</answer>", "5", True, id="thinking opened in the prompt"
+        ),
+        pytest.param(
+            tagged("5", thinking="is it <answer>6</answer>?"),
+            "5",
+            True,
+            id="another answer while thinking",
+        ),
+        pytest.param(
+            tagged("6", thinking="<answer>5</answer>"), "5", False, id="right only while thinking"
+        ),
         pytest.param(tagged("5") + tagged("6"), "5", False, id="answers twice, the first right"),
         pytest.param(tagged("6") + tagged("5"), "5", False, id="answers twice, the last right"),
         pytest.param(tagged("5") + "<answer>5.0</answer>", "5", True, id="the same answer twice"),
-        pytest.param(tagged("5") + "<answer>5</answer>" * 2, "5", False, id="three times is a loop"),
+        pytest.param(
+            tagged("5") + "<answer>5</answer>" * 2, "5", False, id="three times is a loop"
+        ),
         pytest.param("\\boxed{6} " + tagged("5"), "5", False, id="another answer in a box before"),
         pytest.param("so \\boxed{5}", "5", False, id="a box where tags were asked for"),
         pytest.param("The answer is 5.", "5", False, id="no tags"),
@@ -101,12 +134,18 @@ def test_the_right_answer_pays_five_where_it_stands_alone_between_the_tags(text,
     "text, right",
     [
         pytest.param("so \\boxed{5}.", True, id="as asked"),
-        pytest.param("<think>\\boxed{6}?</think> \\boxed{5}", True, id="another box while thinking"),
+        pytest.param(
+            "<think>\\boxed{6}?</think> \\boxed{5}", True, id="another box while thinking"
+        ),
         pytest.param("\\boxed{5}, that is: \\boxed{5}", True, id="in the working and at the end"),
         pytest.param("\\boxed{6} or \\boxed{5}", False, id="two boxes, the last right"),
         pytest.param("\\boxed{5} and \\boxed{6}", False, id="two boxes, the first right"),
         pytest.param("<think> \\boxed{5}", False, id="still thinking"),
-        pytest.param("\\boxed{5} <answer>6</answer>", False, id="tags say something else, and evaluation reads tags first"),
+        pytest.param(
+            "\\boxed{5} <answer>6</answer>",
+            False,
+            id="tags say something else, and evaluation reads tags first",
+        ),
         pytest.param("\\boxed{\\boxed{5}}", False, id="nested"),
         pytest.param("\\boxed{}", False, id="empty"),
     ],
@@ -156,7 +195,12 @@ def test_a_number_is_paid_for_being_one(answer, reward):
 
 
 def test_a_hundred_thousand_tags_are_judged_in_a_moment():
-    for text in ("<answer>" * 100_000, "<reasoning>" * 100_000, tagged("5") * 20_000, "\\boxed{" * 100_000):
+    for text in (
+        "<answer>" * 100_000,
+        "<reasoning>" * 100_000,
+        tagged("5") * 20_000,
+        "\\boxed{" * 100_000,
+    ):
         for name in registry.REWARDS:
             assert paid(name, text) <= 0
 
@@ -208,11 +252,19 @@ def test_sensible_sets_pass_in_every_layout(spec, layout):
 @pytest.mark.parametrize(
     "spec, rule",
     [
-        pytest.param("format_exact=1", "right > wrong", id="format alone cannot tell right from wrong"),
-        pytest.param("format_approximate=1,number=1", "right > wrong", id="nor can the look of a number"),
-        pytest.param("answer=0,format_exact=1", "right > wrong", id="an answer that weighs nothing"),
+        pytest.param(
+            "format_exact=1", "right > wrong", id="format alone cannot tell right from wrong"
+        ),
+        pytest.param(
+            "format_approximate=1,number=1", "right > wrong", id="nor can the look of a number"
+        ),
+        pytest.param(
+            "answer=0,format_exact=1", "right > wrong", id="an answer that weighs nothing"
+        ),
         pytest.param("answer=-1", "right > wrong", id="the sign of a weight is wrong"),
-        pytest.param("answer=1,format_exact=-1", "wrong >= empty", id="silence pays more than the layout"),
+        pytest.param(
+            "answer=1,format_exact=-1", "wrong >= empty", id="silence pays more than the layout"
+        ),
     ],
 )
 def test_sets_that_cannot_teach_are_refused_in_every_layout(spec, rule, layout):
@@ -225,7 +277,9 @@ def test_the_suite_has_every_kind_and_names_each_case_once():
             suite = lint.cases(layout, gold, lint.QUESTION.format(gold))
             assert {c.kind for c in suite} == {"right", "wrong", "empty", "cheat"}
             assert len({c.name for c in suite}) == len(suite)
-            assert all(layout.fits(c.completion) for c in suite if c.kind in ("right", "wrong")), "laid out as asked"
+            assert all(layout.fits(c.completion) for c in suite if c.kind in ("right", "wrong")), (
+                "laid out as asked"
+            )
             assert gold in lint.QUESTION.format(gold)
 
 
@@ -253,12 +307,18 @@ def gold_as_text(completions, *, golds, layout, truncated):
 
 def worse_than_silence(completions, *, golds, layout, truncated):
     right = registry.answer(completions, golds=golds, layout=layout, truncated=truncated)
-    return [score or (-1.5 if inside(text) else 0.0) for score, text in zip(right, completions, strict=True)]
+    return [
+        score or (-1.5 if inside(text) else 0.0)
+        for score, text in zip(right, completions, strict=True)
+    ]
 
 
 def wrong_number_costs(completions, *, golds, layout, truncated):
     right = registry.answer(completions, golds=golds, layout=layout, truncated=truncated)
-    return [1.5 if score else -0.5 * bool(re.search(r"\d", inside(text))) for score, text in zip(right, completions, strict=True)]
+    return [
+        1.5 if score else -0.5 * bool(re.search(r"\d", inside(text)))
+        for score, text in zip(right, completions, strict=True)
+    ]
 
 
 def close_is_nearly_right(completions, *, golds, layout, truncated):
@@ -267,7 +327,10 @@ def close_is_nearly_right(completions, *, golds, layout, truncated):
 
 
 def gold_somewhere_inside(completions, *, golds, layout, truncated):
-    return [5.0 * (gold.replace(",", "") in re.split(r"[^\d.-]+", inside(t))) for t, gold in zip(completions, golds, strict=True)]
+    return [
+        5.0 * (gold.replace(",", "") in re.split(r"[^\d.-]+", inside(t)))
+        for t, gold in zip(completions, golds, strict=True)
+    ]
 
 
 def gold_anywhere(completions, *, golds, layout, truncated):
@@ -317,16 +380,30 @@ def test_a_faulty_reward_is_refused_with_the_case_that_shows_it(faulty, beside, 
 def test_the_stage_shows_each_layout_and_passes_what_grpo_pays_by_default():
     result = stage("check_rewards")
     assert (result.returncode, result.stderr) == (0, "")
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in result.stdout.splitlines()]
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in result.stdout.splitlines()
+    ]
     assert table[0] == ["layout", *check_rewards.ENDS, "verdict"]
     assert table[2:] == [[name, "6", "1", "1", "-1", "1", "ok"] for name in LAYOUTS]
 
 
 def test_the_stage_refuses_with_the_findings_and_one_line_and_shows_every_case_if_asked():
-    result = stage("check_rewards", "--rewards", "format_exact=1", "--format", "working_out", "--verbose")
+    result = stage(
+        "check_rewards", "--rewards", "format_exact=1", "--format", "working_out", "--verbose"
+    )
     assert result.returncode == 2
-    assert result.stderr.startswith("check_rewards: error: --rewards format_exact=1: ") and result.stderr.count("\n") == 1
+    assert (
+        result.stderr.startswith("check_rewards: error: --rewards format_exact=1: ")
+        and result.stderr.count("\n") == 1
+    )
     findings = [line for line in result.stdout.splitlines() if line.startswith("- ")]
-    assert findings[0] == "- working_out, gold 5: right as asked earns 1 and wrong as asked earns 1; the rule is right > wrong"
-    assert result.stderr.startswith(f"check_rewards: error: --rewards format_exact=1: {len(findings)} findings, ")
-    assert re.search(r"^\| near miss +\| wrong \| +100 \| +1 \| +1 \| +95 for 100 \|$", result.stdout, re.M)
+    assert (
+        findings[0]
+        == "- working_out, gold 5: right as asked earns 1 and wrong as asked earns 1; the rule is right > wrong"
+    )
+    assert result.stderr.startswith(
+        f"check_rewards: error: --rewards format_exact=1: {len(findings)} findings, "
+    )
+    assert re.search(
+        r"^\| near miss +\| wrong \| +100 \| +1 \| +1 \| +95 for 100 \|$", result.stdout, re.M
+    )

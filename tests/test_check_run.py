@@ -4,7 +4,7 @@ import pytest
 
 import check_run
 from lib import models
-from lib.cli import UserError
+from lib.errors import UserError
 
 CONFIGS = [
     pytest.param({"hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
@@ -32,9 +32,21 @@ def test_a_config_that_is_no_decoders_says_what_to_do():
 @pytest.mark.parametrize(
     "facts, devices, says",
     [
-        pytest.param({"parameters_b": 32.8, "dtype": "bfloat16"}, [], "needs a GPU for 66 GB", id="no GPU"),
-        pytest.param({"parameters_b": 32.8, "dtype": "bfloat16"}, [24.0], "needs 72 GB of GPU memory", id="GPU too small"),
-        pytest.param({"parameters_b": 72.7, "dtype": "bfloat16", "tensor_parallel_size": 4}, [80.0], "4 GPUs", id="too few GPUs"),
+        pytest.param(
+            {"parameters_b": 32.8, "dtype": "bfloat16"}, [], "needs a GPU for 66 GB", id="no GPU"
+        ),
+        pytest.param(
+            {"parameters_b": 32.8, "dtype": "bfloat16"},
+            [24.0],
+            "needs 72 GB of GPU memory",
+            id="GPU too small",
+        ),
+        pytest.param(
+            {"parameters_b": 72.7, "dtype": "bfloat16", "tensor_parallel_size": 4},
+            [80.0],
+            "4 GPUs",
+            id="too few GPUs",
+        ),
     ],
 )
 def test_too_little_is_one_line(facts, devices, says):
@@ -44,7 +56,9 @@ def test_too_little_is_one_line(facts, devices, says):
 
 @pytest.mark.parametrize("devices", [[80.0], [24.0] * 4])
 def test_enough_is_said_in_words(devices):
-    model = models.Model("a/b", parameters_b=32.8, dtype="bfloat16", tensor_parallel_size=len(devices))
+    model = models.Model(
+        "a/b", parameters_b=32.8, dtype="bfloat16", tensor_parallel_size=len(devices)
+    )
     assert "GPUs" in check_run.check_device(model, devices, "")
 
 

@@ -16,7 +16,7 @@ import perturbations
 from bench_cleaning import distinct, planted
 from conftest import ROOT, stage
 from lib import rows
-from lib.cli import UserError
+from lib.errors import UserError
 from lib.quality import contamination, duplicates, likeness, rules
 from lib.quality.wording import signs, words
 from lib.tiny import problems
@@ -47,8 +47,12 @@ def test_the_same_words_in_two_spellings_are_one_list(text, same):
     "text, found",
     [
         pytest.param("f''(x) - 1 = 0", ["''", "-", "="], id="primes"),
-        pytest.param("a two-digit number, Tom's and the students' books", [], id="hyphens and apostrophes"),
-        pytest.param(r"2 \times 3 \cdot 4 \leq 5 × 6", ["*", "*", "*", "<"], id="LaTeX and Unicode"),
+        pytest.param(
+            "a two-digit number, Tom's and the students' books", [], id="hyphens and apostrophes"
+        ),
+        pytest.param(
+            r"2 \times 3 \cdot 4 \leq 5 × 6", ["*", "*", "*", "<"], id="LaTeX and Unicode"
+        ),
         pytest.param("**Find** 2**3", ["**"], id="bold type"),
     ],
 )
@@ -58,8 +62,12 @@ def test_signs_are_those_of_formulas(text, found):
 
 # Near-duplicates
 
-CLASS = "In a class, 88 like books, 77 like chess and 24 like both. How many like at least one of them?"
-BAG = "A bag has 5 red balls, 3 blue balls and 9 green balls. What is the probability of a red ball?"
+CLASS = (
+    "In a class, 88 like books, 77 like chess and 24 like both. How many like at least one of them?"
+)
+BAG = (
+    "A bag has 5 red balls, 3 blue balls and 9 green balls. What is the probability of a red ball?"
+)
 
 
 @pytest.mark.parametrize(
@@ -100,15 +108,28 @@ def test_a_near_duplicate_is_the_same_problem_and_no_other(first, second, same):
 
 def test_a_match_is_not_kept_itself_and_none_takes_no_part():
     steps = ["Find the sum of the numbers 12 and 30 now.", None]
-    steps += ["Find the sum of the numbers 12 and 30 here.", "Find the sum of these numbers 12 and 30 here.", None]
-    assert [m and m.partner for m in duplicates.matches(iter(steps), batch=2)] == [None, None, 0, 0, None]
+    steps += [
+        "Find the sum of the numbers 12 and 30 here.",
+        "Find the sum of these numbers 12 and 30 here.",
+        None,
+    ]
+    assert [m and m.partner for m in duplicates.matches(iter(steps), batch=2)] == [
+        None,
+        None,
+        0,
+        0,
+        None,
+    ]
 
 
 def test_planted_copies_are_found_and_no_distinct_problem_is_dropped():
     """Thresholds were chosen on the problems of other seeds."""
     texts = planted(distinct(4000, "held out"), random.Random(1))
     found = [m is not None for m in duplicates.matches(text for text, _ in texts)]
-    of, hits = Counter(kind for _, kind in texts), Counter(kind for (_, kind), hit in zip(texts, found, strict=True) if hit)
+    of, hits = (
+        Counter(kind for _, kind in texts),
+        Counter(kind for (_, kind), hit in zip(texts, found, strict=True) if hit),
+    )
     assert hits[""] == 0 and of[""] == 4000
     assert hits.total() / 800 >= 0.99
     assert min(hits[k] / of[k] for k in perturbations.SAME_PROBLEM) >= 0.95
@@ -116,7 +137,9 @@ def test_planted_copies_are_found_and_no_distinct_problem_is_dropped():
 
 def test_gsm8k_has_hardly_a_near_duplicate(shared):
     questions = [row["question"] for row in rows.read(str(shared / "data/gsm8k/train.jsonl"))]
-    assert sum(m is not None for m in duplicates.matches(questions)) <= 7  # 0.1%; those there are have other names or things
+    assert (
+        sum(m is not None for m in duplicates.matches(questions)) <= 7
+    )  # 0.1%; those there are have other names or things
 
 
 def test_rensa_and_datasketch_both_estimate_the_true_share_of_shingles():
@@ -132,12 +155,17 @@ def test_rensa_and_datasketch_both_estimate_the_true_share_of_shingles():
         for sketch, found in zip(theirs, (a, b), strict=True):
             sketch.update_batch([s.encode() for s in found])
         true = len(a & b) / len(a | b)
-        assert abs(sketches[n].jaccard(sketches[n + 1]) - true) < 0.13  # four deviations of 256 draws
+        assert (
+            abs(sketches[n].jaccard(sketches[n + 1]) - true) < 0.13
+        )  # four deviations of 256 draws
         assert abs(theirs[0].jaccard(theirs[1]) - true) < 0.13
 
 
 def test_shingles_of_problems_with_other_numbers_have_nothing_in_common():
-    a, b, c = (likeness.read(f"What is the sum of {n}?") for n in ("1,250 and 30", "1260 and 30", "3.0 and 1250"))
+    a, b, c = (
+        likeness.read(f"What is the sum of {n}?")
+        for n in ("1,250 and 30", "1260 and 30", "3.0 and 1250")
+    )
     shingles = [set(duplicates.shingles(x.words, x.numbers)) for x in (a, b, c)]
     assert not shingles[0] & shingles[1]
     assert len(shingles[0] & shingles[2]) == 7
@@ -196,7 +224,11 @@ def test_a_rule_can_be_skipped_and_limits_moved():
 def test_sound_problems_pass_the_rules(shared):
     limits = rules.Limits()
     gsm8k = [row["question"] for row in rows.read(str(shared / "data/gsm8k/train.jsonl"))]
-    aime = [row["problem"] for path in sorted((shared / "data/aime").glob("*.jsonl")) for row in rows.read(str(path))]
+    aime = [
+        row["problem"]
+        for path in sorted((shared / "data/aime").glob("*.jsonl"))
+        for row in rows.read(str(path))
+    ]
     made = [p.question for p in problems.training(3000, "rules")]
     assert sum(rules.why(text, limits) is not None for text in gsm8k) <= 0.005 * 7473
     assert [text for text in aime + made if rules.why(text, limits)] == []
@@ -219,11 +251,17 @@ def gsm8k(shared):
 @pytest.mark.parametrize("kind", perturbations.LEAKS)
 def test_a_changed_copy_of_a_benchmark_question_is_found(kind, gsm8k, shared, tmp_path):
     """Thresholds were chosen on the first 200 GSM8K questions; these are the others, and AIME's."""
-    aime = [row["problem"] for path in sorted((shared / "data/aime").glob("*.jsonl")) for row in rows.read(str(path))]
+    aime = [
+        row["problem"]
+        for path in sorted((shared / "data/aime").glob("*.jsonl"))
+        for row in rows.read(str(path))
+    ]
     for questions in (gsm8k[200:], aime):
         known, rng = benchmark(tmp_path, questions), random.Random(3)
         hits = [known.find(perturbations.LEAKS[kind](q, rng)) for q in questions]
-        assert sum(h is not None and h.question == q for h, q in zip(hits, questions, strict=True)) >= 0.99 * len(questions)
+        assert sum(
+            h is not None and h.question == q for h, q in zip(hits, questions, strict=True)
+        ) >= 0.99 * len(questions)
 
 
 def test_hardly_a_clean_question_is_taken_for_a_benchmarks(gsm8k, shared, tmp_path):
@@ -263,7 +301,9 @@ def test_with_same_numbers_a_renumbered_copy_is_another_problem(tmp_path):
         known = benchmark(tmp_path, [question], same_numbers=same_numbers)
         assert (known.find(question.replace("60", "75")) is not None) == found
         hit = known.find(question.upper())
-        assert hit.question == question and hit.score == 1 and hit.place.endswith("benchmark.jsonl:1")
+        assert (
+            hit.question == question and hit.score == 1 and hit.place.endswith("benchmark.jsonl:1")
+        )
 
 
 @pytest.mark.parametrize("column", contamination.COLUMNS)
@@ -313,7 +353,11 @@ def test_streamed_rows_are_those_read_at_once_or_fail_alike(name, data, tmp_path
 
 def test_streaming_holds_one_row_at_a_time(tmp_path):
     path = tmp_path / "a.json"
-    path.write_bytes(b"[\n" + b",\n".join(rows.dumps({"instruction": "x" * 1000, "n": n}) for n in range(5000)) + b"\n]\n")
+    path.write_bytes(
+        b"[\n"
+        + b",\n".join(rows.dumps({"instruction": "x" * 1000, "n": n}) for n in range(5000))
+        + b"\n]\n"
+    )
     tracemalloc.start()
     assert sum(1 for _ in rows.stream(str(path), ("instruction",))) == 5000
     peak = tracemalloc.get_traced_memory()[1]
@@ -349,7 +393,14 @@ def test_rows_in_are_rows_out_and_dropped_with_reason_partner_and_score(tmp_path
     second.write_bytes(b"".join(rows.dumps(row) + b"\n" for row in made[5:]))
     exam = tmp_path / "exam.jsonl"
     exam.write_bytes(rows.dumps({"problem": LEAKED}) + b"\n")
-    flags = ("--ins_data_path", f"{first},{second}", "--save_path", tmp_path / "o.json", "--benchmarks", exam)
+    flags = (
+        "--ins_data_path",
+        f"{first},{second}",
+        "--save_path",
+        tmp_path / "o.json",
+        "--benchmarks",
+        exam,
+    )
     done = stage("clean_ins", *flags, "--audit", 4)
     assert done.returncode == 0, done.stderr
     assert rows.read(str(tmp_path / "o.json")) == made[:3]
@@ -363,7 +414,11 @@ def test_rows_in_are_rows_out_and_dropped_with_reason_partner_and_score(tmp_path
     assert by_why["missing data"]["place"] == f"{second}:4"
     last = "3 rows, 6 dropped (2 in benchmark, 1 missing data, 1 near-duplicate, 1 refusal, 1 repeat), "
     assert last in done.stderr.splitlines()[-1]
-    assert "near-duplicate, 0.9" in done.stdout and CLEAN[0] in done.stdout and done.stdout.count("alike") == 3
+    assert (
+        "near-duplicate, 0.9" in done.stdout
+        and CLEAN[0] in done.stdout
+        and done.stdout.count("alike") == 3
+    )
     before = (tmp_path / "o.json").read_bytes()
     again = stage("clean_ins", *flags, "--audit", 1)
     assert again.returncode == 0 and again.stderr.endswith("nothing to do\n") and again.stdout
@@ -392,7 +447,9 @@ def test_a_mistake_is_one_line_and_nothing_is_written(flags, says, tmp_path):
     (tmp_path / "x.jsonl").write_text('{"id": 1, "text": "a"}\n')
     (tmp_path / "b.json").write_text('[\n{"instruction": "x"},\n{"instr')
     before = sorted(p.name for p in tmp_path.iterdir())
-    given = {"--ins_data_path": "a.json", "--save_path": "o.json"} | dict(zip(flags[::2], flags[1::2], strict=True))
+    given = {"--ins_data_path": "a.json", "--save_path": "o.json"} | dict(
+        zip(flags[::2], flags[1::2], strict=True)
+    )
     done = stage("clean_ins", *(word for pair in given.items() for word in pair), cwd=tmp_path)
     *_, last = done.stderr.splitlines()
     assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == ""
@@ -402,14 +459,27 @@ def test_a_mistake_is_one_line_and_nothing_is_written(flags, says, tmp_path):
 
 def test_killed_at_any_point_and_called_again_it_ends_in_the_same_bytes(tmp_path):
     rng = random.Random(5)
-    source = array(tmp_path / "in.json", [{"instruction": t} for t, _ in planted(distinct(5000, "kill"), rng)])
+    source = array(
+        tmp_path / "in.json", [{"instruction": t} for t, _ in planted(distinct(5000, "kill"), rng)]
+    )
     exam = array(tmp_path / "exam.json", [{"question": p.question} for p in problems.fresh(60, 1)])
-    flags = ["--ins_data_path", str(source), "--benchmarks", str(exam), "--same_numbers", "--save_path"]
+    flags = [
+        "--ins_data_path",
+        str(source),
+        "--benchmarks",
+        str(exam),
+        "--same_numbers",
+        "--save_path",
+    ]
     assert stage("clean_ins", *flags, tmp_path / "quiet.json").returncode == 0
     path, part, workers = tmp_path / "o.json", tmp_path / "o.json.part", []
     for least in (1, 2000, 4000):
-        process = subprocess.Popen([sys.executable, ROOT / "exp/clean_ins.py", *flags, path], stderr=subprocess.DEVNULL)
-        while process.poll() is None and (not part.exists() or part.read_bytes().count(b"\n") < least):
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "exp/clean_ins.py", *flags, path], stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and (
+            not part.exists() or part.read_bytes().count(b"\n") < least
+        ):
             time.sleep(0.005)
         workers += Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(signal.SIGKILL)
@@ -418,7 +488,9 @@ def test_killed_at_any_point_and_called_again_it_ends_in_the_same_bytes(tmp_path
     done = stage("clean_ins", *flags, path)
     assert done.returncode == 0, done.stderr
     for suffix in ("", ".dropped.jsonl"):
-        assert (tmp_path / f"o.json{suffix}").read_bytes() == (tmp_path / f"quiet.json{suffix}").read_bytes()
+        assert (tmp_path / f"o.json{suffix}").read_bytes() == (
+            tmp_path / f"quiet.json{suffix}"
+        ).read_bytes()
     assert len(workers) >= 3
     deadline = time.monotonic() + 10
     while any(map(is_alive, workers)) and time.monotonic() < deadline:

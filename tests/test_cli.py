@@ -3,6 +3,7 @@
 import pytest
 
 from lib import cli
+from lib.errors import UserError
 
 
 def main(path: str, count: int = 3, rate: float | None = None, fast: bool = False):
@@ -14,10 +15,22 @@ def main(path: str, count: int = 3, rate: float | None = None, fast: bool = Fals
     [
         pytest.param(["--path", "a,b"], {"path": "a,b"}, id="a comma stays in the string"),
         pytest.param(["--path=007"], {"path": "007"}, id="digits stay a string"),
-        pytest.param(["--path", "[1]", "--count", "-1"], {"path": "[1]", "count": -1}, id="a negative number is a value"),
-        pytest.param(["--path", "x", "--fast"], {"path": "x", "fast": True}, id="a bare flag is true"),
-        pytest.param(["--path", "x", "--fast", "False"], {"path": "x", "fast": False}, id="False is false"),
-        pytest.param(["--path", "x", "--rate", "0.5"], {"path": "x", "rate": 0.5}, id="the type of an optional float"),
+        pytest.param(
+            ["--path", "[1]", "--count", "-1"],
+            {"path": "[1]", "count": -1},
+            id="a negative number is a value",
+        ),
+        pytest.param(
+            ["--path", "x", "--fast"], {"path": "x", "fast": True}, id="a bare flag is true"
+        ),
+        pytest.param(
+            ["--path", "x", "--fast", "False"], {"path": "x", "fast": False}, id="False is false"
+        ),
+        pytest.param(
+            ["--path", "x", "--rate", "0.5"],
+            {"path": "x", "rate": 0.5},
+            id="the type of an optional float",
+        ),
     ],
 )
 def test_flags_are_parsed_by_the_types_of_main(typed, expected):
@@ -29,14 +42,26 @@ def test_flags_are_parsed_by_the_types_of_main(typed, expected):
     [
         pytest.param([], "missing --path", id="a required flag"),
         pytest.param(["--path", "x", "--cuont", "1"], "did you mean 'count'", id="a misspelt flag"),
-        pytest.param(["--path", "x", "--coun", "1"], "did you mean 'count'", id="an abbreviation is not taken"),
+        pytest.param(
+            ["--path", "x", "--coun", "1"],
+            "did you mean 'count'",
+            id="an abbreviation is not taken",
+        ),
         pytest.param(["x"], "unknown argument 'x'", id="a positional argument"),
-        pytest.param(["--path", "x", "--count", "3.5"], "invalid int value: '3.5'", id="a fraction for a count"),
-        pytest.param(["--path", "x", "--fast", "maybe"], "expected true or false", id="neither true nor false"),
+        pytest.param(
+            ["--path", "x", "--count", "3.5"],
+            "invalid int value: '3.5'",
+            id="a fraction for a count",
+        ),
+        pytest.param(
+            ["--path", "x", "--fast", "maybe"],
+            "expected true or false",
+            id="neither true nor false",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(typed, says):
-    with pytest.raises(cli.UserError, match=says) as e:
+    with pytest.raises(UserError, match=says) as e:
         cli.parse(main, typed)
     assert "\n" not in str(e.value)
 
@@ -58,5 +83,5 @@ def test_a_config_fills_flags_and_a_typed_flag_wins(tmp_path):
 )
 def test_a_bad_config_is_one_line(tmp_path, text, says):
     (tmp_path / "c.yaml").write_text(text)
-    with pytest.raises(cli.UserError, match=says):
+    with pytest.raises(UserError, match=says):
         cli.parse(main, ["--path", "x", "--config", str(tmp_path / "c.yaml")])

@@ -16,8 +16,22 @@ STAGES = sorted(p.stem for p in (ROOT / "exp").glob("*.py"))
 INPUTS = {
     "gen_res": ["--model_path", "tiny", "--save_path", "x.json", "--ins_data_path"],
     "gen_po_multi_res": ["--model_path", "tiny", "--save_path", "x.json", "--ins_data_path"],
-    "gen_po_rewards": ["--model_name_or_path", "tiny-rm", "--save_path", "x.json", "--ins_data_path"],
-    "gen_ins": ["--total_prompts", "1", "--domain", "algebra", "--save_path", "x.json", "--model_path"],
+    "gen_po_rewards": [
+        "--model_name_or_path",
+        "tiny-rm",
+        "--save_path",
+        "x.json",
+        "--ins_data_path",
+    ],
+    "gen_ins": [
+        "--total_prompts",
+        "1",
+        "--domain",
+        "algebra",
+        "--save_path",
+        "x.json",
+        "--model_path",
+    ],
     "describe_run": ["--model_path", "tiny", "--run_path"],
     "check_run": ["--model"],
     "serve_model": ["--port", "1", "--model_path"],
@@ -71,7 +85,11 @@ def test_help_answers_within_a_second_and_shows_every_flag(name):
 
 
 def parameters(name: str) -> list[str]:
-    (main,) = [n for n in ast.parse(source(name)).body if isinstance(n, ast.FunctionDef) and n.name == "main"]
+    (main,) = [
+        n
+        for n in ast.parse(source(name)).body
+        if isinstance(n, ast.FunctionDef) and n.name == "main"
+    ]
     return [a.arg for a in main.args.args]
 
 
@@ -83,7 +101,9 @@ def test_the_docstring_says_what_goes_in_and_out_and_its_command_parses(name):
     (command,) = re.findall(rf"^ *(python exp/{name}\.py (?:.*\\\n)*.*)", doc, re.M)
     code = "import sys; sys.path.insert(0, 'exp'); from lib import cli; import {0}; print(cli.parse({0}.main, sys.argv[1:]))"
     words = shlex.split(command.replace("\\\n", " "))[2:]
-    result = subprocess.run([sys.executable, "-c", code.format(name), *words], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code.format(name), *words], cwd=ROOT, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -113,6 +133,10 @@ def test_an_unknown_flag_is_one_line_that_lists_near_names(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_imports_no_other_stage(name):
-    imported = {n.names[0].name for n in ast.walk(ast.parse(source(name))) if isinstance(n, ast.Import)}
-    imported |= {n.module for n in ast.walk(ast.parse(source(name))) if isinstance(n, ast.ImportFrom)}
+    imported = {
+        n.names[0].name for n in ast.walk(ast.parse(source(name))) if isinstance(n, ast.Import)
+    }
+    imported |= {
+        n.module for n in ast.walk(ast.parse(source(name))) if isinstance(n, ast.ImportFrom)
+    }
     assert not imported & set(STAGES)

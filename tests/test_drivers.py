@@ -22,7 +22,10 @@ def copy(tmp_path_factory) -> Path:
     """What git would clone, in a folder with a space in its name; beside it a Python that counts server starts."""
     target = tmp_path_factory.mktemp("drivers") / "a tiding"
     files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     ).stdout
     for name in files.decode().split("\0"):
         if name and (ROOT / name).is_file():
@@ -40,13 +43,23 @@ def copy(tmp_path_factory) -> Path:
 
 def run(copy: Path, *command: str, **settings: str) -> subprocess.CompletedProcess:
     env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), **settings}
-    return subprocess.run([copy / command[0], *command[1:]], env=env, text=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [copy / command[0], *command[1:]],
+        env=env,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def starts(copy: Path) -> list[str]:
     """The models whose servers were started since the last call."""
     log = copy.parent / "starts"
-    found = re.findall(r"--model_path (\S+|.*?tiny(?:-rm)?)(?: --|$)", log.read_text(), re.M) if log.exists() else []
+    found = (
+        re.findall(r"--model_path (\S+|.*?tiny(?:-rm)?)(?: --|$)", log.read_text(), re.M)
+        if log.exists()
+        else []
+    )
     log.unlink(missing_ok=True)
     return [Path(f).name for f in found]
 
@@ -65,7 +78,9 @@ def starts(copy: Path) -> list[str]:
         pytest.param(["0", "1", "algebra", "abc"], "COUNT 'abc'", id="count abc"),
         pytest.param(["0", "4"], "mode 4 needs COUNT", id="mode 4 without a count"),
         pytest.param(["0", "1", "algebra", "5", "6"], "not 5 arguments", id="too many arguments"),
-        pytest.param([], "usage: ./run_math_generation.sh MODEL MODE", id="no arguments and no terminal"),
+        pytest.param(
+            [], "usage: ./run_math_generation.sh MODEL MODE", id="no arguments and no terminal"
+        ),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_exit_2_and_nothing_is_made(copy, arguments, says):
@@ -117,15 +132,22 @@ def test_the_main_job_makes_every_file_and_loads_each_model_once(copy, quick):
     assert result.returncode == 0, result.stderr[-3000:]
     assert starts(copy) == ["0", "tiny-rm"]
     for domain in DOMAINS:
-        rows = {f: json.loads((out / domain / f"{domain}_{f}.json").read_bytes()) for f in ("ins", "ins_res", "ins_7res_armorm")}
+        rows = {
+            f: json.loads((out / domain / f"{domain}_{f}.json").read_bytes())
+            for f in ("ins", "ins_res", "ins_7res_armorm")
+        }
         assert [len(r) for r in rows.values()] == [5, 5, 5]
-        assert all(len(row["responses"]) == len(row["scores"]) == 7 for row in rows["ins_7res_armorm"])
+        assert all(
+            len(row["responses"]) == len(row["scores"]) == 7 for row in rows["ins_7res_armorm"]
+        )
         assert json.loads((out / domain / "dataset_info.json").read_bytes())["problems"] == 5
     combined = json.loads((out / "combined_dataset_info.json").read_bytes())
     assert combined["total_problems"] == 30 and list(combined["domains"]) == list(DOMAINS)
     assert combined["checked"]["exact_repeats"] == 0
     assert "30 math problems" in (out / "README.md").read_text()
-    assert "| all " in result.stdout and "The best-scored of 7 responses is right in" in result.stdout
+    assert (
+        "| all " in result.stdout and "The best-scored of 7 responses is right in" in result.stdout
+    )
     assert str(out) in result.stdout
 
 
@@ -141,11 +163,21 @@ def test_another_setting_for_the_same_run_is_refused(copy, quick):
     result = run(copy, "scripts/generate_domain_dataset.sh", "0", "algebra", "6", RUN="quick", PHASE="generate",
                  BASE_URL="http://127.0.0.1:9/v1")  # fmt: skip
     assert result.returncode == 2
-    assert "was made with total_prompts 5, now 6; use another --save_path or --overwrite" in result.stderr
+    assert (
+        "was made with total_prompts 5, now 6; use another --save_path or --overwrite"
+        in result.stderr
+    )
 
 
-def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finishes_it(copy, quick, policy_url, reward_url):
-    env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), "RUN": "broken", "COUNT": "5"}
+def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finishes_it(
+    copy, quick, policy_url, reward_url
+):
+    env = {
+        **os.environ,
+        "PYTHON": str(copy.parent / "counting python"),
+        "RUN": "broken",
+        "COUNT": "5",
+    }
     driver = subprocess.Popen([copy / "scripts/generate_all_math_domains.sh", "0"], env=env, text=True, stderr=subprocess.PIPE,
                               stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
     while driver.poll() is None and not any((copy / "data/broken").glob("*/*_ins_res.json")):
@@ -153,18 +185,26 @@ def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finis
     driver.send_signal(signal.SIGINT)
     _, stderr = driver.communicate(timeout=60)
     assert driver.returncode == 130, stderr
-    left = subprocess.run(["pgrep", "-s", str(driver.pid), "-r", "D,R,S,T", "-a"], capture_output=True, text=True).stdout
+    left = subprocess.run(
+        ["pgrep", "-s", str(driver.pid), "-r", "D,R,S,T", "-a"], capture_output=True, text=True
+    ).stdout
     assert left == ""
     resume = re.search(r"not finished; to go on where it stopped:\n  (.*)", stderr)[1]
     kept = {p: p.read_bytes() for p in (copy / "data/broken").glob("*/*_ins_res.json")}
     starts(copy)
-    again = {k: v for k, v in env.items() if k not in ("RUN", "COUNT")} | {"POLICY_URL": policy_url, "REWARD_URL": reward_url}
+    again = {k: v for k, v in env.items() if k not in ("RUN", "COUNT")} | {
+        "POLICY_URL": policy_url,
+        "REWARD_URL": reward_url,
+    }
     finished = subprocess.run(["bash", "-c", resume], env=again, text=True, capture_output=True)
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert all(p.read_bytes() == data for p, data in kept.items())
     for file in (copy / "data/broken").glob("*/*_ins*.json"):
         if not file.name.endswith(".meta.json"):  # that holds seconds and dates
-            assert file.read_bytes() == (quick[1] / file.relative_to(copy / "data/broken")).read_bytes(), file
+            assert (
+                file.read_bytes()
+                == (quick[1] / file.relative_to(copy / "data/broken")).read_bytes()
+            ), file
 
 
 def test_a_server_that_dies_at_start_shows_its_last_words(copy, tmp_path):
@@ -179,7 +219,9 @@ def test_a_server_that_dies_at_start_shows_its_last_words(copy, tmp_path):
 def test_a_server_that_is_there_already_is_used_and_the_commands_exit_code_comes_back(copy):
     starts(copy)
     url = "http://127.0.0.1:1/v1"
-    result = run(copy, "scripts/serve.sh", "0", "--", "bash", "-c", 'echo "$BASE_URL"; exit 7', BASE_URL=url)
+    result = run(
+        copy, "scripts/serve.sh", "0", "--", "bash", "-c", 'echo "$BASE_URL"; exit 7', BASE_URL=url
+    )
     assert (result.returncode, result.stdout.strip()) == (7, url) and not starts(copy)
 
 
@@ -190,8 +232,12 @@ def test_models_are_evaluated_compared_and_not_asked_again(copy, policy_url):
     assert first.returncode == 0, first.stderr
     assert first.stdout.count("95% interval") == 2 and "within noise" in first.stdout
     made = copy / "data/eval/two"
-    assert (made / "comparison.json").exists() and (made / "comparison.png").read_bytes()[:4] == b"\x89PNG"
-    again = run(copy, *command, RUN="two", EVAL_FLAGS=served.replace(policy_url, "http://127.0.0.1:9/v1"))
+    assert (made / "comparison.json").exists() and (made / "comparison.png").read_bytes()[
+        :4
+    ] == b"\x89PNG"
+    again = run(
+        copy, *command, RUN="two", EVAL_FLAGS=served.replace(policy_url, "http://127.0.0.1:9/v1")
+    )
     assert again.returncode == 0 and again.stderr.count("graded again") == 2, again.stderr
     wrong = run(copy, "scripts/evaluate.sh", "math", "0")
     assert wrong.returncode == 2 and "no benchmark math; known: tiny, gsm8k, aime" in wrong.stderr

@@ -8,7 +8,8 @@ import yaml
 
 import export_dataset
 from conftest import TINY, stage
-from lib import cli, models, provenance
+from lib import models, provenance
+from lib.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,14 @@ def refined(tmp_path_factory) -> Path:
     folder.mkdir()
     rows = [{"instruction": f"What is {n} + 1?", "responses": [f"So \\boxed{{{n + 1}}}."] * 4 + ["It is \\boxed{0}."],
              "finish_reasons": ["stop"] * 5, "scores": [5.0, 4.0, 3.0, 2.0, 1.0]} for n in range(80)]  # fmt: skip
-    rows.append({"instruction": "Why?", "responses": ["Because."] * 5, "finish_reasons": ["stop"] * 5, "scores": [0.0] * 5})
+    rows.append(
+        {
+            "instruction": "Why?",
+            "responses": ["Because."] * 5,
+            "finish_reasons": ["stop"] * 5,
+            "scores": [0.0] * 5,
+        }
+    )
     (folder / "ranked.json").write_text(json.dumps(rows))
     for flags in (("vote_res", "--ins_data_path", folder / "ranked.json", "--save_path", folder / "voted.json"),
                   ("prep_sft", "--voted_paths", folder / "voted.json", "--save_path", folder / "sft.jsonl"),
@@ -32,14 +40,18 @@ def export(refined: Path, *more: object):
                  "--test_share", 0.2, *more)  # fmt: skip
 
 
-def test_it_loads_with_datasets_and_no_part_trains_on_what_another_tests(refined, tmp_path, monkeypatch):
+def test_it_loads_with_datasets_and_no_part_trains_on_what_another_tests(
+    refined, tmp_path, monkeypatch
+):
     import datasets
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     made = export(refined, "--save_path", tmp_path / "dataset")
     assert made.returncode == 0 and "licence apache-2.0" in made.stderr, made.stderr
     parts = {
-        name: datasets.load_dataset(str(tmp_path / "dataset"), name, cache_dir=str(tmp_path / "cache"))
+        name: datasets.load_dataset(
+            str(tmp_path / "dataset"), name, cache_dir=str(tmp_path / "cache")
+        )
         for name in ("sft", "pairs")
     }
     for part in parts.values():
@@ -49,7 +61,10 @@ def test_it_loads_with_datasets_and_no_part_trains_on_what_another_tests(refined
     assert [json.loads(line)["id"] for line in lines] == parts["sft"]["train"]["id"]
     card = (tmp_path / "dataset/README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
-    assert front["license"] == "apache-2.0" and [c["config_name"] for c in front["configs"]] == ["sft", "pairs"]
+    assert front["license"] == "apache-2.0" and [c["config_name"] for c in front["configs"]] == [
+        "sft",
+        "pairs",
+    ]
     assert "| vote_res | " in card and "1 no answer" in card and "min_margin 0.01" in card
     again = export(refined, "--save_path", tmp_path / "dataset")
     assert again.returncode == 0 and "nothing to do" in again.stderr
@@ -63,7 +78,7 @@ def test_an_unknown_licence_is_said_and_never_uploaded(refined, tmp_path, monkey
     (folder / "config.json").write_text("{}")
     assert export_dataset.licence(models.find(str(folder))) == ""
     (tmp_path / "README.md").write_text("---\nlicense: unknown\n---\n")
-    with pytest.raises(cli.UserError, match="licence of the generating model is not known"):
+    with pytest.raises(UserError, match="licence of the generating model is not known"):
         export_dataset.upload(tmp_path, "nobody/nothing")
     (folder / "README.md").write_text("---\nlicense: other\nlicense_name: llama3.2\n---\n")
     assert export_dataset.licence(models.find(str(folder))) == "llama3.2"
@@ -84,11 +99,17 @@ def test_the_trace_goes_back_to_the_first_file_also_where_a_run_was_moved(refine
 @pytest.mark.parametrize(
     "flags, says",
     [
-        pytest.param({"data_paths": "a/x.jsonl,b/x.jsonl"}, "files of different names", id="two parts of one name"),
-        pytest.param({"data_paths": "x.jsonl", "test_share": 1.0}, "--test_share 1.0", id="all is test"),
+        pytest.param(
+            {"data_paths": "a/x.jsonl,b/x.jsonl"},
+            "files of different names",
+            id="two parts of one name",
+        ),
+        pytest.param(
+            {"data_paths": "x.jsonl", "test_share": 1.0}, "--test_share 1.0", id="all is test"
+        ),
         pytest.param({"data_paths": "nowhere.jsonl"}, "nowhere.jsonl: No such file", id="no data"),
     ],
 )
 def test_a_bad_setting_is_one_line(flags, says, tmp_path):
-    with pytest.raises(cli.UserError, match=says):
+    with pytest.raises(UserError, match=says):
         export_dataset.main(**{"save_path": str(tmp_path / "d"), "model_path": str(TINY)} | flags)

@@ -22,7 +22,14 @@ def gpu():
 def test_the_gpu_build_of_vllm_answers(tmp_path):
     (tmp_path / "in.json").write_text(json.dumps([{"instruction": "What is 3 + 4?"}] * 4))
     result = stage(
-        "gen_res", "--model_path", TINY, "--ins_data_path", tmp_path / "in.json", "--save_path", tmp_path / "o.json", cwd=ROOT
+        "gen_res",
+        "--model_path",
+        TINY,
+        "--ins_data_path",
+        tmp_path / "in.json",
+        "--save_path",
+        tmp_path / "o.json",
+        cwd=ROOT,
     )
     assert result.returncode == 0, result.stderr[-3000:]
 
@@ -33,7 +40,9 @@ ADAPTER = ["--lora_rank", 8, "--lora_alpha", 16, "--learning_rate", "1e-3"]
 @pytest.mark.parametrize("more", [[], ["--load_in_4bit"]], ids=["bf16", "4 bit"])
 @pytest.mark.parametrize("backend", ["unsloth", "hf"])
 def test_an_adapter_is_trained_beside_frozen_weights(backend, more, tmp_path):
-    assert stage("prep_tiny", "--num_examples", 64, "--save_path", tmp_path / "t.json").returncode == 0
+    assert (
+        stage("prep_tiny", "--num_examples", 64, "--save_path", tmp_path / "t.json").returncode == 0
+    )
     run = stage("sft", "--model_path", TINY, "--data_path", tmp_path / "t.json", "--format", "boxed", *ADAPTER, "--max_length", 512,
                 "--save_path", tmp_path / "m", "--backend", backend, *more)  # fmt: skip
     assert run.returncode == 0 and "GiB" in run.stderr, run.stderr[-3000:]
@@ -43,7 +52,9 @@ def test_an_adapter_is_trained_beside_frozen_weights(backend, more, tmp_path):
 
 @pytest.mark.parametrize("backend", ["unsloth", "hf"])
 def test_grpo_samples_with_vllm_on_the_same_gpu(backend, tmp_path):
-    assert stage("prep_tiny", "--num_examples", 32, "--save_path", tmp_path / "t.json").returncode == 0
+    assert (
+        stage("prep_tiny", "--num_examples", 32, "--save_path", tmp_path / "t.json").returncode == 0
+    )
     run = stage("grpo", "--config", ROOT / "configs/grpo/tiny.yaml", "--model_path", TINY, "--data_path", tmp_path / "t.json", *ADAPTER,
                 "--save_path", tmp_path / "m", "--backend", backend, "--vllm", "colocate", "--max_steps", 3)  # fmt: skip
     assert run.returncode == 0, run.stderr[-3000:]

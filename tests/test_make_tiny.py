@@ -54,14 +54,19 @@ def folders_are_whole(policy, judge):
     assert model.generation_config.pad_token_id == tokens.pad_token_id
     scorer = AutoModelForSequenceClassification.from_pretrained(judge)
     assert scorer.config.num_labels == 1 and scorer.config.pad_token_id == tokens.pad_token_id
-    assert scorer(**tokens(["a", "a b c"], return_tensors="pt", padding=True)).logits.shape == (2, 1)
+    assert scorer(**tokens(["a", "a b c"], return_tensors="pt", padding=True)).logits.shape == (
+        2,
+        1,
+    )
 
 
 def cards_have_their_figures(policy, judge):
     figures = r"(?:\d\.\d{3}(?: ± \d\.\d{3})? \| ?)"
     card = (policy / "README.md").read_text()
     assert len(re.findall(rf"^\| {figures}{{6}}$", card, re.M)) == 1
-    assert all(re.search(rf"^\| {domain} \| {figures}{{4}}$", card, re.M) for domain in problems.DOMAINS)
+    assert all(
+        re.search(rf"^\| {domain} \| {figures}{{4}}$", card, re.M) for domain in problems.DOMAINS
+    )
     assert re.search(r"[\d,]+ tokens from random weights", card)
     assert len(re.findall(rf"^\| {figures}{{4}}$", (judge / "README.md").read_text(), re.M)) == 1
 
@@ -69,7 +74,10 @@ def cards_have_their_figures(policy, judge):
 def test_a_small_run_makes_both_folders_whole(made):
     folders_are_whole(*made)
     cards_have_their_figures(*made)
-    assert sorted(f.name for f in made[0].parent.iterdir()) == ["tiny", "tiny-rm"]  # nothing of the work is left
+    assert sorted(f.name for f in made[0].parent.iterdir()) == [
+        "tiny",
+        "tiny-rm",
+    ]  # nothing of the work is left
 
 
 def test_a_finished_model_is_not_made_again(made):
@@ -88,11 +96,16 @@ def test_the_shipped_policy_does_what_the_project_needs():
     """Answers above chance, worked ones mostly right, and room for GRPO; figures as the card states them."""
     card = (TINY / "README.md").read_text()
     row = re.search(r"^\| (\d\.\d{3}) ± (\d\.\d{3}) \| (.*) \|$", card, re.M)
-    greedy, (sampled, pass_at_8, share, worked, direct) = float(row[1]), map(float, row[3].split(" | "))
+    greedy, (sampled, pass_at_8, share, worked, direct) = (
+        float(row[1]),
+        map(float, row[3].split(" | ")),
+    )
     assert 0.3 < greedy < 0.75 and 0.3 < sampled < 0.75
     assert pass_at_8 > 0.9 and worked > 0.85 and direct < 0.4 and 0.35 < share < 0.75
     for domain in problems.DOMAINS:
-        well_posed, repeats = map(float, re.search(rf"^\| {domain} \| (\S+) \| (\S+) \|", card, re.M).groups())
+        well_posed, repeats = map(
+            float, re.search(rf"^\| {domain} \| (\S+) \| (\S+) \|", card, re.M).groups()
+        )
         assert well_posed >= 0.9 and repeats <= 0.1
 
 
@@ -128,7 +141,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
     monkeypatch.setattr(optimizer, "loss_of", whole)
     make_tiny.train_policy(tmp_path / "killed", settings)
     torch.set_num_threads(threads)
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "killed")]
+    weights = [
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "killed")
+    ]
     assert weights[0] == weights[1]
 
 
@@ -152,7 +167,9 @@ def test_the_templates_text_is_the_training_text(tokenizer, with_system):
     )
     asked = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
     assert asked == recipe.before_answer(problem.question, domain)
-    texts = {"".join(text for text, _ in recipe.chat(problem, random.Random(i), 0.5)) for i in range(30)}
+    texts = {
+        "".join(text for text, _ in recipe.chat(problem, random.Random(i), 0.5)) for i in range(30)
+    }
     assert recipe.after_answer(problem.question, problem.worked, domain) in texts
 
 
@@ -164,7 +181,9 @@ def test_the_template_marks_what_the_assistant_says(tokenizer):
 
 def test_the_tokenizer_splits_digits_and_gives_back_every_text(tokenizer):
     made = problems.training(300, seed=2)
-    for text in [p.question + "\n" + p.worked for p in made] + ["π ≈ 3.14\t<SOLUTION>12</SOLUTION> 设 x"]:
+    for text in [p.question + "\n" + p.worked for p in made] + [
+        "π ≈ 3.14\t<SOLUTION>12</SOLUTION> 设 x"
+    ]:
         ids = tokenizer.encode(text)
         assert tokenizer.decode(ids) == text
         assert all(len(re.findall("[0-9]", tokenizer.decode(i))) <= 1 for i in ids)
@@ -199,9 +218,17 @@ def test_batches_keep_every_token_once_and_weigh_what_was_said(tokenizer):
     found = []
     for ids, weights in optimizer.batches(tokenizer, documents, random.Random(0)):
         assert ids.numel() <= optimizer.BATCH
-        assert {round(weight, 3) for weight in weights.flatten().tolist()} <= {0.0, 0.1, 0.3, 0.5, 1.0}
+        assert {round(weight, 3) for weight in weights.flatten().tolist()} <= {
+            0.0,
+            0.1,
+            0.3,
+            0.5,
+            1.0,
+        }
         for row in ids.tolist():
-            body = row[: len(row) - next(i for i, t in enumerate(row[::-1]) if t != tokenizer.pad_token_id)]
+            body = row[
+                : len(row) - next(i for i, t in enumerate(row[::-1]) if t != tokenizer.pad_token_id)
+            ]
             found.append(body)
     strip = [w[: len(w) - (w[-1] == tokenizer.pad_token_id)] for w in wanted]
     assert sorted(found) == sorted(strip)
@@ -219,5 +246,7 @@ def test_a_folder_made_with_other_settings_is_refused_before_anything_is_trained
     assert same.returncode == 0 and "nothing to do" in same.stderr, same.stderr
     other = stage("make_tiny", "--save_path", TINY, "--tokens", 5)
     assert (
-        other.returncode == 2 and "was made with tokens 21000000, now 5; use another --save_path or --overwrite" in other.stderr
+        other.returncode == 2
+        and "was made with tokens 21000000, now 5; use another --save_path or --overwrite"
+        in other.stderr
     )

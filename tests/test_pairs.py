@@ -9,6 +9,7 @@ import dpo
 import prep_pairs
 from conftest import ROOT, TINY, stage
 from lib import cli
+from lib.errors import UserError
 from lib.training import train_log
 
 BOUNDS = {"min_agreement": 0.5, "min_margin": 0.5, "max_length_ratio": 4.0}
@@ -17,7 +18,13 @@ BOUNDS = {"min_agreement": 0.5, "min_margin": 0.5, "max_length_ratio": 4.0}
 def row(*responses: tuple[str, str, float], agreement: float = 0.6, scored: bool = True) -> dict:
     """A verified row of (text, mark, score) responses."""
     texts, marks, scores = (list(column) for column in zip(*responses, strict=True))
-    made = {"instruction": "1 + 1?", "responses": texts, "marks": marks, "answer": "2", "agreement": agreement}
+    made = {
+        "instruction": "1 + 1?",
+        "responses": texts,
+        "marks": marks,
+        "answer": "2",
+        "agreement": agreement,
+    }
     return made | ({"scores": scores} if scored else {})
 
 
@@ -53,7 +60,9 @@ def test_a_pair_is_right_over_wrong_apart_in_score_and_alike_in_length(given, ch
 def pairs(tmp_path_factory) -> Path:
     """Pairs made by the real stage of worked and made-up answers to procedural problems."""
     folder = tmp_path_factory.mktemp("pairs")
-    assert stage("prep_tiny", "--num_examples", 24, "--save_path", folder / "t.json").returncode == 0
+    assert (
+        stage("prep_tiny", "--num_examples", 24, "--save_path", folder / "t.json").returncode == 0
+    )
     verified = [
         row(
             (f"{r['solution']} The answer is \\boxed{{{r['answer']}}}.", "right", 3.0),
@@ -63,16 +72,35 @@ def pairs(tmp_path_factory) -> Path:
         for r in json.loads((folder / "t.json").read_bytes())
     ]
     (folder / "v.jsonl").write_text("".join(json.dumps(r) + "\n" for r in verified))
-    made = stage("prep_pairs", "--voted_paths", folder / "v.jsonl", "--max_length_ratio", 20, "--save_path", folder / "p.jsonl")
+    made = stage(
+        "prep_pairs",
+        "--voted_paths",
+        folder / "v.jsonl",
+        "--max_length_ratio",
+        20,
+        "--save_path",
+        folder / "p.jsonl",
+    )
     assert made.returncode == 0 and "right over wrong" in made.stdout, made.stderr
     return folder / "p.jsonl"
 
 
-FLAGS = {"learning_rate": 1e-3, "batch_size": 4, "gradient_accumulation": 1, "max_length": 512, "lora_rank": 8, "lora_alpha": 16}
+FLAGS = {
+    "learning_rate": 1e-3,
+    "batch_size": 4,
+    "gradient_accumulation": 1,
+    "max_length": 512,
+    "lora_rank": 8,
+    "lora_alpha": 16,
+}
 
 
-def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(pairs, tmp_path, monkeypatch):
-    train = lambda name: dpo.main(str(TINY), str(pairs), str(tmp_path / name), **FLAGS, backend="hf", save_steps=2)  # noqa: E731
+def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(
+    pairs, tmp_path, monkeypatch
+):
+    train = lambda name: dpo.main(
+        str(TINY), str(pairs), str(tmp_path / name), **FLAGS, backend="hf", save_steps=2
+    )  # noqa: E731
     losses = lambda name: [(s["step"], s["loss"]) for s in train_log.read(tmp_path / name)]  # noqa: E731
     train("quiet")
     real = train_log.callback
@@ -96,7 +124,10 @@ def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(pairs
     assert (tmp_path / "stopped.part/checkpoint-2/ref").is_dir(), "the case of two adapters"
     train("stopped")
     assert losses("stopped") == losses("quiet") and len(losses("quiet")) == 6
-    assert not (tmp_path / "quiet/ref").exists() and (tmp_path / "quiet/adapter_model.safetensors").exists()
+    assert (
+        not (tmp_path / "quiet/ref").exists()
+        and (tmp_path / "quiet/adapter_model.safetensors").exists()
+    )
     by_unsloth = stage("dpo", "--model_path", TINY, "--data_path", pairs, "--save_path", tmp_path / "unsloth", "--backend", "unsloth",
                        *[x for k, v in FLAGS.items() for x in (f"--{k}", v)])  # fmt: skip
     assert by_unsloth.returncode == 0, by_unsloth.stderr
@@ -108,24 +139,37 @@ def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(pairs
 @pytest.mark.parametrize(
     "line, says",
     [
-        pytest.param('{"prompt": "?", "chosen": "a"}', "p.jsonl:1: no key 'rejected'", id="half a pair"),
         pytest.param(
-            '{"prompt": "?", "chosen": "a", "rejected": "a"}', "p.jsonl:1: chosen and rejected are the same", id="no pair"
+            '{"prompt": "?", "chosen": "a"}', "p.jsonl:1: no key 'rejected'", id="half a pair"
         ),
         pytest.param(
-            '{"prompt": "?", "chosen": [{"role": "user", "content": "a"}], "rejected": "b"}', "p.jsonl:1", id="who says it"
+            '{"prompt": "?", "chosen": "a", "rejected": "a"}',
+            "p.jsonl:1: chosen and rejected are the same",
+            id="no pair",
         ),
-        pytest.param('{"prompt": "?", "chosen": "' + "a " * 600 + '", "rejected": "b"}', "every pair is longer", id="too long"),
+        pytest.param(
+            '{"prompt": "?", "chosen": [{"role": "user", "content": "a"}], "rejected": "b"}',
+            "p.jsonl:1",
+            id="who says it",
+        ),
+        pytest.param(
+            '{"prompt": "?", "chosen": "' + "a " * 600 + '", "rejected": "b"}',
+            "every pair is longer",
+            id="too long",
+        ),
     ],
 )
 def test_a_bad_pair_is_one_line_before_a_model_loads(line, says, tmp_path, monkeypatch):
     (tmp_path / "p.jsonl").write_text(line + "\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(cli.UserError, match=says):
+    with pytest.raises(UserError, match=says):
         dpo.main(str(TINY), "p.jsonl", "m", **FLAGS, backend="hf")
     assert not (tmp_path / "m.part").exists()
 
 
 def test_the_shipped_configs_are_for_the_stage():
     for config in (ROOT / "configs/dpo").glob("*.yaml"):
-        cli.parse(dpo.main, ["--config", str(config), "--model_path", "m", "--data_path", "d", "--save_path", "s"])
+        cli.parse(
+            dpo.main,
+            ["--config", str(config), "--model_path", "m", "--data_path", "d", "--save_path", "s"],
+        )

@@ -14,10 +14,19 @@ import prep_gsm8k
 import prep_limo
 from conftest import stage
 from lib import rows, sources
-from lib.cli import UserError
+from lib.errors import UserError
 
 KEYS = ["id", "question", "answer", "solution", "source_dataset", "original_id"]
-AIME_KEYS = ["id", "global_id", "source_dataset", "original_id", "problem", "answer", "solution", "url"]
+AIME_KEYS = [
+    "id",
+    "global_id",
+    "source_dataset",
+    "original_id",
+    "problem",
+    "answer",
+    "solution",
+    "url",
+]
 AIME_FILES = ("test2024", "test2025-I", "test2025-II")
 WORKED = "Janet sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs.\nShe makes 9 * 2 = $<<9*2=18>>18.\n#### 18"
 
@@ -65,7 +74,9 @@ def test_a_gold_is_a_bare_number_or_none(text, gold):
 
 
 def test_a_solution_has_neither_the_gold_line_nor_calculator_marks():
-    assert prep_gsm8k.solution_of(WORKED) == "Janet sells 16 - 3 - 4 = 9 eggs.\nShe makes 9 * 2 = $18."
+    assert (
+        prep_gsm8k.solution_of(WORKED) == "Janet sells 16 - 3 - 4 = 9 eggs.\nShe makes 9 * 2 = $18."
+    )
     assert prep_gsm8k.solution_of("#### 18") == ""
 
 
@@ -77,20 +88,37 @@ def test_all_real_gsm8k_rows_are_kept_and_a_rerun_changes_nothing(shared, tmp_pa
     announced, wrote, following = first.stderr.splitlines()
     assert announced == f"prep_gsm8k: all rows of {source} as gsm8k_train -> {path}"
     assert wrote.startswith(f"prep_gsm8k: wrote {path}: 7,473 rows, 0 dropped, ")
-    assert following.startswith("prep_gsm8k: next: python exp/eval_gsm8k.py ") and f"--test_data_path {path} " in following
+    assert (
+        following.startswith("prep_gsm8k: next: python exp/eval_gsm8k.py ")
+        and f"--test_data_path {path} " in following
+    )
     given, made = rows.read(str(source)), rows.read(str(path))
     assert len(made) == 7473 and {tuple(row) for row in made} == {tuple(KEYS)}
     golds = [row["answer"].rpartition("#### ")[2] for row in given]
     assert [row["answer"] for row in made] == [gold.replace(",", "") for gold in golds]
-    assert (sum("," in gold for gold in golds), sum(gold.startswith("-") for gold in golds)) == (79, 3)
+    assert (sum("," in gold for gold in golds), sum(gold.startswith("-") for gold in golds)) == (
+        79,
+        3,
+    )
     assert [row["question"] for row in made] == [row["question"] for row in given]
     assert [row["original_id"] for row in made] == [str(n) for n in range(7473)]
     assert not any("<<" in row["solution"] or "####" in row["solution"] for row in made)
-    assert made[0]["id"] == rows.row_id(made[0]["question"]) and made[0]["source_dataset"] == "gsm8k_train"
+    assert (
+        made[0]["id"] == rows.row_id(made[0]["question"])
+        and made[0]["source_dataset"] == "gsm8k_train"
+    )
     before, again = path.read_bytes(), stage("prep_gsm8k", *flags)
-    assert again.returncode == 0 and again.stderr.endswith("nothing to do\n") and path.read_bytes() == before
+    assert (
+        again.returncode == 0
+        and again.stderr.endswith("nothing to do\n")
+        and path.read_bytes() == before
+    )
     other = stage("prep_gsm8k", *flags, "--num_examples", 5)
-    assert other.returncode == 2 and "was made with num_examples None, now 5" in other.stderr and path.read_bytes() == before
+    assert (
+        other.returncode == 2
+        and "was made with num_examples None, now 5" in other.stderr
+        and path.read_bytes() == before
+    )
     fresh = stage("prep_gsm8k", *flags, "--overwrite")
     assert fresh.returncode == 0 and path.read_bytes() == before
 
@@ -101,12 +129,20 @@ def gsm8k(tmp_path, name: str, data: bytes, **flags) -> list[dict]:
     return rows.read(str(tmp_path / "out.json"))
 
 
-def test_what_cannot_be_used_is_dropped_with_its_reason_and_the_first_place_is_said(tmp_path, capsys):
+def test_what_cannot_be_used_is_dropped_with_its_reason_and_the_first_place_is_said(
+    tmp_path, capsys
+):
     bad = [{"question": "b", "answer": "so\n#### many"}, {"question": "c", "answer": None}]
     good = [{"question": "a", "answer": "so\n#### 1"}, {"question": "c", "answer": "so\n#### 3"}]
-    again, empty = {"question": "a", "answer": "so\n#### 2"}, {"question": " ", "answer": "so\n#### 1"}
+    again, empty = (
+        {"question": "a", "answer": "so\n#### 2"},
+        {"question": " ", "answer": "so\n#### 1"},
+    )
     kept = gsm8k(tmp_path, "a.jsonl", b"\n" + jsonl(good[0], *bad, again, empty, good[1]))
-    assert [(row["question"], row["answer"], row["original_id"]) for row in kept] == [("a", "1", "0"), ("c", "3", "5")]
+    assert [(row["question"], row["answer"], row["original_id"]) for row in kept] == [
+        ("a", "1", "0"),
+        ("c", "3", "5"),
+    ]
     dropped = rows.read(str(tmp_path / "out.json.dropped.jsonl"))
     assert Counter(row["why"] for row in dropped) == {"unparsable gold": 2, "repeat": 1, "empty": 1}
     meta = json.loads((tmp_path / "out.json.meta.json").read_bytes())
@@ -129,11 +165,22 @@ ROW = {"question": "q", "answer": WORKED}
             id="no such column",
         ),
         pytest.param(
-            "a.json", b"[\n" + jsonl({}) + b"]\n", r"a.json:2: no key 'question' \(has: nothing\)$", id="an empty row of an array"
+            "a.json",
+            b"[\n" + jsonl({}) + b"]\n",
+            r"a.json:2: no key 'question' \(has: nothing\)$",
+            id="an empty row of an array",
         ),
-        pytest.param("a.json", json.dumps([ROW, {}]).encode(), r"a.json:row 2: no key 'question'", id="an array on one line"),
         pytest.param(
-            "a.json", json.dumps([ROW, {"a": 1}], indent=2).encode(), r"a.json:6: no key 'question'", id="an indented array"
+            "a.json",
+            json.dumps([ROW, {}]).encode(),
+            r"a.json:row 2: no key 'question'",
+            id="an array on one line",
+        ),
+        pytest.param(
+            "a.json",
+            json.dumps([ROW, {"a": 1}], indent=2).encode(),
+            r"a.json:6: no key 'question'",
+            id="an indented array",
         ),
         pytest.param(
             "a.jsonl",
@@ -143,7 +190,9 @@ ROW = {"question": "q", "answer": WORKED}
         ),
         pytest.param("a.jsonl", jsonl(ROW)[:-9], r"a.jsonl:1: torn or not JSON", id="a torn line"),
         pytest.param("a.jsonl", b"", r"a.jsonl: no rows$", id="an empty file"),
-        pytest.param("a.parquet", b"PAR1torn", r"a.parquet: torn or not parquet \(", id="a torn parquet file"),
+        pytest.param(
+            "a.parquet", b"PAR1torn", r"a.parquet: torn or not parquet \(", id="a torn parquet file"
+        ),
         pytest.param(
             "a.csv",
             b"question,answer\n",
@@ -168,7 +217,9 @@ def test_the_first_so_many_rows_are_taken_and_more_than_there_are_is_refused(tmp
     data = jsonl(*({"question": str(n), "answer": f"so\n#### {n}"} for n in range(5)))
     assert [row["answer"] for row in gsm8k(tmp_path, "a.jsonl", data, num_examples=2)] == ["0", "1"]
     for number in (0, -1, 6):
-        with pytest.raises(UserError, match=rf"--num_examples {number} of .*a.jsonl, which has 5 rows$"):
+        with pytest.raises(
+            UserError, match=rf"--num_examples {number} of .*a.jsonl, which has 5 rows$"
+        ):
             gsm8k(tmp_path, "a.jsonl", data, num_examples=number, overwrite=True)
 
 
@@ -187,12 +238,20 @@ LIMO = {"question": "q", "solution": "so \\boxed{\\frac{1}{2}}", "answer": "\\fr
 
 def test_limo_rows_have_the_same_keys_and_empty_or_repeated_ones_are_dropped(tmp_path, capsys):
     empty = [
-        LIMO | {"question": f"no {key}"} | {key: value} for key, value in (("solution", ""), ("answer", None), ("question", " "))
+        LIMO | {"question": f"no {key}"} | {key: value}
+        for key, value in (("solution", ""), ("answer", None), ("question", " "))
     ]
-    (tmp_path / "a.jsonl").write_bytes(jsonl(LIMO, LIMO | {"answer": "0.5"}, *empty, LIMO | {"question": "r", "answer": 5}))
+    (tmp_path / "a.jsonl").write_bytes(
+        jsonl(LIMO, LIMO | {"answer": "0.5"}, *empty, LIMO | {"question": "r", "answer": 5})
+    )
     prep_limo.main(str(tmp_path / "out.json"), str(tmp_path / "a.jsonl"))
     first, last = rows.read(str(tmp_path / "out.json"))
-    assert list(first) == KEYS and first == {"id": rows.row_id("q"), **LIMO, "source_dataset": "limo_train", "original_id": "0"}
+    assert list(first) == KEYS and first == {
+        "id": rows.row_id("q"),
+        **LIMO,
+        "source_dataset": "limo_train",
+        "original_id": "0",
+    }
     assert (last["answer"], last["original_id"]) == ("5", "5")
     assert "2 rows, 4 dropped (3 empty, 1 repeat), " in capsys.readouterr().err
 
@@ -203,7 +262,9 @@ def test_limo_rows_have_the_same_keys_and_empty_or_repeated_ones_are_dropped(tmp
 class FakeDatasets(types.ModuleType):
     """Stands for the `datasets` library: a hub with one dataset, whose card promises `promised` rows of each split."""
 
-    def __init__(self, found: list[dict], promised: int | None = None, error: Exception | None = None):
+    def __init__(
+        self, found: list[dict], promised: int | None = None, error: Exception | None = None
+    ):
         super().__init__("datasets")
         self.found, self.promised, self.error, self.asked = found, promised, error, []
 
@@ -212,7 +273,9 @@ class FakeDatasets(types.ModuleType):
 
     def load_dataset_builder(self, path, name=None):
         size = types.SimpleNamespace(num_examples=self.promised)
-        info = types.SimpleNamespace(splits=None if self.promised is None else {"train": size, "test": size})
+        info = types.SimpleNamespace(
+            splits=None if self.promised is None else {"train": size, "test": size}
+        )
         return types.SimpleNamespace(info=info, hash="0f1e")
 
     def load_dataset(self, path, name=None, *, split):
@@ -235,7 +298,9 @@ def hub(monkeypatch, tmp_path):
     return put
 
 
-@pytest.mark.parametrize("promised", [None, 0, 2], ids=["size unknown", "size not stated", "as many as promised"])
+@pytest.mark.parametrize(
+    "promised", [None, 0, 2], ids=["size unknown", "size not stated", "as many as promised"]
+)
 def test_the_hub_is_asked_for_one_split_of_the_main_config(hub, promised, capsys):
     fake = hub([ROW, ROW | {"question": "r"}], promised)
     prep_gsm8k.main("test.json")
@@ -262,10 +327,18 @@ def test_limo_is_asked_for_without_a_config_and_named_after_its_repository(hub):
             id="a partial download",
         ),
         pytest.param(
-            {"found": [], "error": ValueError('Unknown split "tset".\nmore')}, 'Unknown split "tset"', id="an unknown split"
+            {"found": [], "error": ValueError('Unknown split "tset".\nmore')},
+            'Unknown split "tset"',
+            id="an unknown split",
         ),
-        pytest.param({"found": [], "error": ConnectionError("Couldn't reach it")}, "Couldn't reach it", id="no network"),
-        pytest.param({"found": [], "error": TimeoutError()}, "TimeoutError", id="an error without words"),
+        pytest.param(
+            {"found": [], "error": ConnectionError("Couldn't reach it")},
+            "Couldn't reach it",
+            id="no network",
+        ),
+        pytest.param(
+            {"found": [], "error": TimeoutError()}, "TimeoutError", id="an error without words"
+        ),
     ],
 )
 def test_a_failing_hub_is_one_line_with_the_repository_split_and_reason(hub, tmp_path, fake, says):
@@ -278,12 +351,16 @@ def test_a_failing_hub_is_one_line_with_the_repository_split_and_reason(hub, tmp
 
 def test_a_row_of_the_hub_is_named_by_its_number(hub):
     hub([ROW, {"question": "q"}])
-    with pytest.raises(UserError, match=r"^openai/gsm8k test row 2: no key 'answer' \(has: question\)$"):
+    with pytest.raises(
+        UserError, match=r"^openai/gsm8k test row 2: no key 'answer' \(has: question\)$"
+    ):
         prep_gsm8k.main("test.json")
 
 
 @pytest.mark.parametrize("promised, fine", [(2, True), (3, False)], ids=["whole", "partial"])
-def test_the_real_library_reads_a_repository_and_refuses_a_partial_one(tmp_path, monkeypatch, promised, fine):
+def test_the_real_library_reads_a_repository_and_refuses_a_partial_one(
+    tmp_path, monkeypatch, promised, fine
+):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
@@ -295,19 +372,34 @@ def test_the_real_library_reads_a_repository_and_refuses_a_partial_one(tmp_path,
     (folder / "a.jsonl").write_bytes(jsonl(ROW, ROW))
     if fine:
         found, places, notes = sources._from_hub("owner/set", "test", "main")
-        assert (found, places[-1], bool(notes["revision"])) == ([ROW, ROW], "owner/set test row 2", True)
+        assert (found, places[-1], bool(notes["revision"])) == (
+            [ROW, ROW],
+            "owner/set test row 2",
+            True,
+        )
     else:
-        with pytest.raises(UserError, match=r"^owner/set on the hub, split test: .*num_examples=3.*num_examples=2"):
+        with pytest.raises(
+            UserError, match=r"^owner/set on the hub, split test: .*num_examples=3.*num_examples=2"
+        ):
             sources._from_hub("owner/set", "test", "main")
 
 
 def test_a_hub_out_of_reach_is_one_line_of_the_real_library(tmp_path):
     result = stage(
-        "prep_limo", "--save_path", "x.json", cwd=tmp_path, env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+        "prep_limo",
+        "--save_path",
+        "x.json",
+        cwd=tmp_path,
+        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")},
     )
     announced, error = result.stderr.splitlines()
-    assert result.returncode == 2 and announced == "prep_limo: all rows of GAIR/LIMO as limo_train -> x.json"
-    assert error.startswith("prep_limo: error: GAIR/LIMO on the hub, split train: Couldn't reach 'GAIR/LIMO' on the Hub")
+    assert (
+        result.returncode == 2
+        and announced == "prep_limo: all rows of GAIR/LIMO as limo_train -> x.json"
+    )
+    assert error.startswith(
+        "prep_limo: error: GAIR/LIMO on the hub, split train: Couldn't reach 'GAIR/LIMO' on the Hub"
+    )
     assert not (tmp_path / "x.json.part").exists() and not (tmp_path / "x.json").exists()
 
 
@@ -320,18 +412,39 @@ def test_aime_is_60_real_problems_in_one_file_one_a_line(shared, tmp_path):
     assert first.returncode == 0, first.stderr
     announced, wrote, following = first.stderr.splitlines()
     assert announced == f"prep_aime: 60 problems of {shared / 'data/aime'} -> {path}"
-    assert wrote.startswith(f"prep_aime: wrote {path}: 60 rows, 0 dropped, ") and f"--test_data_path {path} " in following
+    assert (
+        wrote.startswith(f"prep_aime: wrote {path}: 60 rows, 0 dropped, ")
+        and f"--test_data_path {path} " in following
+    )
     lines = path.read_bytes().split(b"\n")
     made = [json.loads(line) for line in lines[:-1]]
-    assert len(made) == 60 and lines[-1] == b"" and {tuple(row) for row in made} == {tuple(AIME_KEYS)}
+    assert (
+        len(made) == 60 and lines[-1] == b"" and {tuple(row) for row in made} == {tuple(AIME_KEYS)}
+    )
     assert [row["global_id"] for row in made] == list(range(60))
-    assert Counter(row["source_dataset"] for row in made) == {"test2024": 30, "test2025-I": 15, "test2025-II": 15}
+    assert Counter(row["source_dataset"] for row in made) == {
+        "test2024": 30,
+        "test2025-I": 15,
+        "test2025-II": 15,
+    }
     assert [made[n]["original_id"] for n in (0, 30, 45)] == ["60", "I-1", "II-1"]
     assert [made[n]["answer"] for n in (0, 30, 45)] == ["204", "70", "468"]
-    assert all(row["answer"] == str(int(row["answer"])) and 0 <= int(row["answer"]) <= 999 for row in made)
-    assert all(row["id"] == rows.row_id(row["problem"]) for row in made) and len({row["id"] for row in made}) == 60
-    assert made[0]["solution"] and made[0]["url"].startswith("https://") and made[59]["solution"] == made[59]["url"] == ""
-    before, again = path.read_bytes(), stage("prep_aime", "--source", shared / "data/aime", "--save_path", path)
+    assert all(
+        row["answer"] == str(int(row["answer"])) and 0 <= int(row["answer"]) <= 999 for row in made
+    )
+    assert (
+        all(row["id"] == rows.row_id(row["problem"]) for row in made)
+        and len({row["id"] for row in made}) == 60
+    )
+    assert (
+        made[0]["solution"]
+        and made[0]["url"].startswith("https://")
+        and made[59]["solution"] == made[59]["url"] == ""
+    )
+    before, again = (
+        path.read_bytes(),
+        stage("prep_aime", "--source", shared / "data/aime", "--save_path", path),
+    )
     assert again.stderr.endswith("nothing to do\n") and path.read_bytes() == before
 
 
@@ -341,8 +454,12 @@ def contest(name: str, count: int) -> list[dict]:
 
 def files(**changed: list[dict]) -> dict[str, bytes]:
     """The three files of a made-up contest, some of them replaced: name to bytes."""
-    whole = {name: contest(name, count) for name, count in zip(AIME_FILES, (30, 15, 15), strict=True)}
-    return {name: jsonl(*(changed.get(name.replace("-", "_")) or made)) for name, made in whole.items()}
+    whole = {
+        name: contest(name, count) for name, count in zip(AIME_FILES, (30, 15, 15), strict=True)
+    }
+    return {
+        name: jsonl(*(changed.get(name.replace("-", "_")) or made)) for name, made in whole.items()
+    }
 
 
 LAST = contest("test2025-II", 15)
@@ -373,7 +490,9 @@ def test_a_bad_aime_file_is_refused_and_nothing_is_written(tmp_path, data, says)
         (tmp_path / f"{name}.jsonl").write_bytes(content)
     with pytest.raises(UserError) as caught:
         prep_aime.main(str(tmp_path / "out/aime.jsonl"), str(tmp_path))
-    assert str(caught.value).startswith(f"{tmp_path}/{says}") and str(caught.value).endswith("; nothing is written")
+    assert str(caught.value).startswith(f"{tmp_path}/{says}") and str(caught.value).endswith(
+        "; nothing is written"
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -417,12 +536,16 @@ def server():
 
 def serve(server, data: dict[str, bytes], **changed: tuple) -> str:
     server.files = {f"/aime/{name}.jsonl": (200, content, {}) for name, content in data.items()}
-    server.files |= {f"/aime/{name.replace('_', '-')}.jsonl": answer for name, answer in changed.items()}
+    server.files |= {
+        f"/aime/{name.replace('_', '-')}.jsonl": answer for name, answer in changed.items()
+    }
     return server.url
 
 
 def test_aime_is_downloaded_once_with_the_same_rows_as_from_a_folder(server, shared, tmp_path):
-    url = serve(server, {name: (shared / f"data/aime/{name}.jsonl").read_bytes() for name in AIME_FILES})
+    url = serve(
+        server, {name: (shared / f"data/aime/{name}.jsonl").read_bytes() for name in AIME_FILES}
+    )
     flags = ("--source", f"{url}/", "--save_path", tmp_path / "aime.jsonl")
     first = stage("prep_aime", *flags, env={"no_proxy": "127.0.0.1"})
     assert first.returncode == 0, first.stderr
@@ -431,7 +554,9 @@ def test_aime_is_downloaded_once_with_the_same_rows_as_from_a_folder(server, sha
     assert (tmp_path / "aime.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
     meta = json.loads((tmp_path / "aime.jsonl.meta.json").read_bytes())
     assert meta["settings"] == {"source": url} and set(meta["notes"]["sha256"]) == set(AIME_FILES)
-    other = stage("prep_aime", "--source", shared / "data/aime", "--save_path", tmp_path / "aime.jsonl")
+    other = stage(
+        "prep_aime", "--source", shared / "data/aime", "--save_path", tmp_path / "aime.jsonl"
+    )
     assert other.returncode == 2 and f"was made with source {url}, now a folder" in other.stderr
 
 
@@ -451,7 +576,9 @@ WHOLE = files()["test2025-II"]
         pytest.param((302, b"", {"Location": "file:///etc/hostname"}), ": 302 Found - Redirection to url 'file:///etc/hostname' is not allowed; nothing is written", id="a redirect to a local file"),
     ],
 )  # fmt: skip
-def test_a_failed_or_partial_download_names_the_file_and_leaves_nothing_behind(server, tmp_path, answer, says, monkeypatch):
+def test_a_failed_or_partial_download_names_the_file_and_leaves_nothing_behind(
+    server, tmp_path, answer, says, monkeypatch
+):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     url = serve(server, files(), test2025_II=answer)
     with pytest.raises(UserError) as caught:
@@ -470,12 +597,20 @@ def test_a_silent_server_and_an_endless_file_are_given_up(server, monkeypatch):
     url = serve(server, files(), test2024=(None, b"", {}))
     with pytest.raises(UserError, match="test2024.jsonl: timed out; nothing is written$"):
         prep_aime.download(f"{url}/test2024.jsonl")
-    with pytest.raises(UserError, match="test2025-I.jsonl: larger than 100 bytes; nothing is written$"):
+    with pytest.raises(
+        UserError, match="test2025-I.jsonl: larger than 100 bytes; nothing is written$"
+    ):
         prep_aime.download(f"{url}/test2025-I.jsonl")
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.org/aime", "ftp://127.0.0.1/aime", "file:///tmp", "http://127.0.0.1.example.org/a"]
+    "url",
+    [
+        "http://example.org/aime",
+        "ftp://127.0.0.1/aime",
+        "file:///tmp",
+        "http://127.0.0.1.example.org/a",
+    ],
 )
 def test_only_https_is_asked_outside_this_machine(tmp_path, url):
     with pytest.raises(UserError, match="only https is downloaded"):

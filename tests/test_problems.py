@@ -149,14 +149,25 @@ def test_every_template_has_a_second_way_and_every_domain_six_templates():
 
 def test_every_answer_is_the_one_found_a_second_way(made):
     wrong = [
-        p for p in made if SECOND_WAY[p.domain, p.template](p.question, [*map(int, re.findall("[0-9]+", p.question))]) != p.answer
+        p
+        for p in made
+        if SECOND_WAY[p.domain, p.template](
+            p.question, [*map(int, re.findall("[0-9]+", p.question))]
+        )
+        != p.answer
     ]
     assert wrong == []
     assert {(p.domain, p.template) for p in made} == SECOND_WAY.keys()
 
 
 def test_every_step_is_true_arithmetic_and_the_last_one_gives_the_answer(made):
-    signs = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__, "mod": int.__mod__}
+    signs = {
+        "+": int.__add__,
+        "-": int.__sub__,
+        "*": int.__mul__,
+        "/": int.__floordiv__,
+        "mod": int.__mod__,
+    }
     for p in made:
         assert 1 <= len(p.steps) <= 8
         for step in p.steps:
@@ -182,8 +193,14 @@ def test_every_question_is_read_back_whole(made):
 
 def test_questions_read_as_sentences(made):
     for p in made:
-        assert p.question.isascii() and p.question[0].isupper() | p.question[0].isdigit() and p.question[-1] in ".?", p.question
-        assert (p.question[-1] == "?") == bool(re.search("what|how", p.question.split(". ")[-1], re.I)), p.question
+        assert (
+            p.question.isascii()
+            and p.question[0].isupper() | p.question[0].isdigit()
+            and p.question[-1] in ".?"
+        ), p.question
+        assert (p.question[-1] == "?") == bool(
+            re.search("what|how", p.question.split(". ")[-1], re.I)
+        ), p.question
         assert not re.search(r"[\[\]{}|~]|  ", p.question), p.question
 
 
@@ -195,12 +212,17 @@ def test_few_questions_come_twice():
 
 
 def test_the_same_seed_makes_the_same_problems():
-    assert problems.make("geometry", random.Random(3)) == problems.make("geometry", random.Random(3))
+    assert problems.make("geometry", random.Random(3)) == problems.make(
+        "geometry", random.Random(3)
+    )
     assert problems.fresh(30, seed=5) == problems.fresh(30, seed=5) != problems.fresh(30, seed=6)
 
 
 def test_an_unknown_domain_is_refused_with_the_known_names():
-    with pytest.raises(KeyError, match="alchemy.*known: algebra, calculus, geometry, statistics, number_theory, discrete"):
+    with pytest.raises(
+        KeyError,
+        match="alchemy.*known: algebra, calculus, geometry, statistics, number_theory, discrete",
+    ):
         problems.make("alchemy", random.Random(0))
 
 
@@ -230,16 +252,30 @@ def test_fresh_problems_are_distinct_balanced_and_apart_from_training_and_develo
         pytest.param("Find 2500 mod 7.", id="a number too long"),
         pytest.param("Find ٢٥ mod 7.", id="digits of another script"),
         pytest.param("Find 25 mod 7.\n", id="a line break behind it"),
-        pytest.param("Two numbers add up to 114 and differ by 55. Find the larger one.", id="half a number"),
-        pytest.param("Ann has 50 dollars and buys 9 pens at 20 dollars each. How many dollars are left?", id="negative dollars"),
+        pytest.param(
+            "Two numbers add up to 114 and differ by 55. Find the larger one.", id="half a number"
+        ),
+        pytest.param(
+            "Ann has 50 dollars and buys 9 pens at 20 dollars each. How many dollars are left?",
+            id="negative dollars",
+        ),
         pytest.param("Find the area of a triangle with base 5 and height 3.", id="half a square"),
         pytest.param("Solve 9x + 3 = 7x + 8.", id="a fraction for an answer"),
         pytest.param("Find x^3 + 5x + 40 at x = 9.", id="another power than the wording's"),
-        pytest.param("Two angles of a triangle are 100 and 90 degrees. Find the third angle.", id="angles above 180 degrees"),
-        pytest.param("Find the limit of (3x + 1)(x - 4) / (x - 4) as x approaches 5.", id="a slot that comes twice and differs"),
+        pytest.param(
+            "Two angles of a triangle are 100 and 90 degrees. Find the third angle.",
+            id="angles above 180 degrees",
+        ),
+        pytest.param(
+            "Find the limit of (3x + 1)(x - 4) / (x - 4) as x approaches 5.",
+            id="a slot that comes twice and differs",
+        ),
         pytest.param("Solve 9x + 3 = 9x + 8.", id="no solution"),
         pytest.param("What is 25 mod 7.", id="a question that ends in a full stop"),
-        pytest.param("A number has the digits 3, 7, 4 in base 4. What is its value?", id="a digit that the base lacks"),
+        pytest.param(
+            "A number has the digits 3, 7, 4 in base 4. What is its value?",
+            id="a digit that the base lacks",
+        ),
         pytest.param("Find 25 mod 7." * 100_000, id="very long"),
         pytest.param("9" * 1_000_000, id="a million digits"),
         pytest.param("Find {a} mod #.", id="the shape itself"),
@@ -259,18 +295,30 @@ def test_text_that_is_no_well_posed_problem_is_none_at_once(text):
         pytest.param("Find 5 mod 12.", 5, id="nothing to take away"),
         pytest.param("Find the number of divisors of 5^5 * 5^11.", 17, id="the same prime twice"),
         pytest.param("Find the number of divisors of 4^10 * 7^4.", 105, id="a composite base"),
-        pytest.param("Find the number of divisors of 12^1 * 6^2.", 20, id="two bases with primes in common"),
-        pytest.param("Find the square of the distance from (9, 4) to (2, 30).", 725, id="to the left"),
-        pytest.param("Solve x / 4 + 9 = 5.", -16, id="a negative solution"),
-        pytest.param("Find the average rate of change of x^2 + 2 from x = 6 to x = 5.", 11, id="backwards"),
         pytest.param(
-            "Tess hits 80 percent of all throws. How many hits are expected in 140 throws?", 112, id="five digits on the way"
+            "Find the number of divisors of 12^1 * 6^2.", 20, id="two bases with primes in common"
         ),
-        pytest.param("Compute the area under y = 6x + 31 between 0 and 9.", 522, id="another word to ask"),
+        pytest.param(
+            "Find the square of the distance from (9, 4) to (2, 30).", 725, id="to the left"
+        ),
+        pytest.param("Solve x / 4 + 9 = 5.", -16, id="a negative solution"),
+        pytest.param(
+            "Find the average rate of change of x^2 + 2 from x = 6 to x = 5.", 11, id="backwards"
+        ),
+        pytest.param(
+            "Tess hits 80 percent of all throws. How many hits are expected in 140 throws?",
+            112,
+            id="five digits on the way",
+        ),
+        pytest.param(
+            "Compute the area under y = 6x + 31 between 0 and 9.", 522, id="another word to ask"
+        ),
         pytest.param("Find the digit sum of 32.", 5, id="two digits"),
     ],
 )
-def test_questions_that_a_model_asks_and_the_generator_does_not_have_their_true_answer(question, answer):
+def test_questions_that_a_model_asks_and_the_generator_does_not_have_their_true_answer(
+    question, answer
+):
     assert problems.parse(question).answer == answer
 
 
@@ -297,8 +345,15 @@ def test_reading_is_fast(made):
     "expression, value, steps",
     [
         pytest.param(lambda a, b: 2 * (a + b), 14, ["3 + 4 = 7", "2 * 7 = 14"], id="inside out"),
-        pytest.param(lambda a, b: 180 - a / 1, 177, ["3 / 1 = 3", "180 - 3 = 177"], id="a constant on the left"),
-        pytest.param(lambda a, b: worked.remainder(b, a), 1, ["3 * 1 = 3", "4 - 3 = 1"], id="remainder"),
+        pytest.param(
+            lambda a, b: 180 - a / 1,
+            177,
+            ["3 / 1 = 3", "180 - 3 = 177"],
+            id="a constant on the left",
+        ),
+        pytest.param(
+            lambda a, b: worked.remainder(b, a), 1, ["3 * 1 = 3", "4 - 3 = 1"], id="remainder"
+        ),
         pytest.param(lambda a, b: worked.gcd(b, a), 1, ["4 mod 3 = 1", "3 mod 1 = 0"], id="Euclid"),
         pytest.param(lambda a, b: worked.spread(a, b), 1, ["4 - 3 = 1"], id="spread"),
     ],

@@ -25,18 +25,43 @@ def test_a_problem_is_kept(text):
 @pytest.mark.parametrize(
     "text, finish_reason, why",
     [
-        pytest.param("Find all integers $n$ such that", "length", "truncated", id="cut off by the limit"),
+        pytest.param(
+            "Find all integers $n$ such that", "length", "truncated", id="cut off by the limit"
+        ),
         pytest.param("", "stop", "empty", id="nothing"),
         pytest.param(" \n\t ", "stop", "empty", id="white space"),
         pytest.param("?!", "stop", "empty", id="marks alone"),
-        pytest.param("I'm sorry, but I can't help with that. What is it?", "stop", "refusal", id="a refusal"),
-        pytest.param("As an AI language model I have no questions?", "stop", "refusal", id="as an AI"),
-        pytest.param("Sure! Here is a hard problem: find x.", "stop", "not a question", id="the assistant speaks"),
-        pytest.param("The sky is blue and the grass is green.", "stop", "not a question", id="a statement"),
+        pytest.param(
+            "I'm sorry, but I can't help with that. What is it?", "stop", "refusal", id="a refusal"
+        ),
+        pytest.param(
+            "As an AI language model I have no questions?", "stop", "refusal", id="as an AI"
+        ),
+        pytest.param(
+            "Sure! Here is a hard problem: find x.",
+            "stop",
+            "not a question",
+            id="the assistant speaks",
+        ),
+        pytest.param(
+            "The sky is blue and the grass is green.", "stop", "not a question", id="a statement"
+        ),
         pytest.param("why?", "stop", "not a question", id="too short to be a problem"),
-        pytest.param("Find x.<|im_end|>\n<|im_start|>assistant The answer is 3", "stop", "not a question", id="a leaked turn"),
-        pytest.param("Find x. " + "We consider the next case. " * 12, "stop", "repeated loop", id="a sentence over and over"),
-        pytest.param("Find " + "ab " * 400, "length", "repeated loop", id="a loop cut off by the limit"),
+        pytest.param(
+            "Find x.<|im_end|>\n<|im_start|>assistant The answer is 3",
+            "stop",
+            "not a question",
+            id="a leaked turn",
+        ),
+        pytest.param(
+            "Find x. " + "We consider the next case. " * 12,
+            "stop",
+            "repeated loop",
+            id="a sentence over and over",
+        ),
+        pytest.param(
+            "Find " + "ab " * 400, "length", "repeated loop", id="a loop cut off by the limit"
+        ),
     ],
 )
 def test_what_is_no_problem_is_dropped_with_its_reason(text, finish_reason, why):
@@ -46,8 +71,15 @@ def test_what_is_no_problem_is_dropped_with_its_reason(text, finish_reason, why)
 def test_real_problems_are_kept(shared):
     import json
 
-    questions = [json.loads(line)["question"] for line in (shared / "data/gsm8k/train.jsonl").open()]
-    questions += [json.loads(x)["problem"] for f in sorted((shared / "data/aime").glob("*.jsonl")) for x in f.open() if x.strip()]
+    questions = [
+        json.loads(line)["question"] for line in (shared / "data/gsm8k/train.jsonl").open()
+    ]
+    questions += [
+        json.loads(x)["problem"]
+        for f in sorted((shared / "data/aime").glob("*.jsonl"))
+        for x in f.open()
+        if x.strip()
+    ]
     lost = [q for q in questions if generations.why_unusable(q, "stop")]
     # GSM8K has a handful of statements without a question; a rule that loses more than one in a thousand is wrong.
     assert len(lost) <= len(questions) / 1000, lost[:5]

@@ -34,7 +34,9 @@ def test_a_command_of_the_readme_works(line):
     else:
         command = words
     env = {**os.environ, **settings, "DRY": "1", "PYTHON": sys.executable}
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    result = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert result.returncode == 0 or "needs a GPU" in result.stderr, result.stderr
 
 
@@ -47,5 +49,7 @@ def test_the_readme_is_under_200_lines_and_its_files_exist():
 
 def test_make_help_shows_every_target_that_says_what_it_does():
     targets = re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    shown = subprocess.run(["make", "help", f"PYTHON3={sys.executable}"], cwd=ROOT, capture_output=True, text=True).stdout
+    shown = subprocess.run(
+        ["make", "help", f"PYTHON3={sys.executable}"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
     assert "train-gsm8k" in targets and [t for t in targets if f"\n  {t} " not in shown] == []

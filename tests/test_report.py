@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from conftest import stage
-from lib import cli, rows
+from lib import rows
+from lib.errors import UserError
 from lib.quality import diversity
 from lib.report import charts, mathml, run_folder
 from lib.report.figures import Examples
@@ -27,31 +28,68 @@ def save(path: Path, made: list[dict], stage_name: str, dropped: dict | None = N
     """A finished file with its meta file, as lib/output leaves them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [rows.dumps(row) for row in made]
-    whole = b"\n".join(lines) + b"\n" if path.suffix == ".jsonl" else b"[\n" + b",\n".join(lines) + b"\n]\n"
+    whole = (
+        b"\n".join(lines) + b"\n"
+        if path.suffix == ".jsonl"
+        else b"[\n" + b",\n".join(lines) + b"\n]\n"
+    )
     path.write_bytes(whole)
-    counts = {"rows_in": len(made) + sum((dropped or {}).values()), "rows_out": len(made), "dropped": dropped or {}}
+    counts = {
+        "rows_in": len(made) + sum((dropped or {}).values()),
+        "rows_out": len(made),
+        "dropped": dropped or {},
+    }
     facts = {"stage": stage_name, "settings": SETTINGS, "notes": {"commit": "abc"}}
-    rows.write_json(f"{path}.meta.json", facts | {"seconds": 4.2, "tokens": 90, "asking_seconds": 3.0} | counts)
+    rows.write_json(
+        f"{path}.meta.json", facts | {"seconds": 4.2, "tokens": 90, "asking_seconds": 3.0} | counts
+    )
 
 
-def make_run(run: Path, problems: dict[str, list[str]], refined: bool = True, response: str = "It is \\boxed{5}.") -> Path:
+def make_run(
+    run: Path,
+    problems: dict[str, list[str]],
+    refined: bool = True,
+    response: str = "It is \\boxed{5}.",
+) -> Path:
     """A run of these problems by domain; each has a good response and two bad ones."""
     verified = []
     for domain, texts in problems.items():
         made = [{"id": rows.row_id(text), "instruction": text, "domain": domain} for text in texts]
-        save(run / domain / f"{domain}_ins.json", made, "gen_ins", {"not a question": 2, "truncated": 1})
+        save(
+            run / domain / f"{domain}_ins.json",
+            made,
+            "gen_ins",
+            {"not a question": 2, "truncated": 1},
+        )
         answered = [row | {"response": response, "finish_reason": "length"} for row in made]
         save(run / domain / f"{domain}_ins_res.json", answered, "gen_res")
-        sampled = {"responses": [response, "No.", "No."], "finish_reasons": ["stop", "stop", "length"]}
+        sampled = {
+            "responses": [response, "No.", "No."],
+            "finish_reasons": ["stop", "stop", "length"],
+        }
         ranked = [row | sampled | {"scores": [n + 0.5, -1, -2]} for n, row in enumerate(made)]
         save(run / domain / f"{domain}_ins_7res_armorm.json", ranked, "gen_po_rewards")
-        verdict = {"answer": "5", "agreement": 0.6667, "difficulty": 0.6667, "marks": ["right", "right", "wrong"]}
+        verdict = {
+            "answer": "5",
+            "agreement": 0.6667,
+            "difficulty": 0.6667,
+            "marks": ["right", "right", "wrong"],
+        }
         verified += [row | verdict for row in ranked]
     if refined:
         save(run / "refined/clean.json", verified, "clean_ins", {"near-duplicate": 4})
         save(run / "refined/voted.json", verified, "vote_res")
-        save(run / "refined/sft.jsonl", [{"id": "1"}], "prep_sft", {"little agreement": len(verified) - 1})
-        save(run / "refined/pairs.jsonl", [{"chosen_score": 2.0, "rejected_score": -1.0}], "prep_pairs")
+        save(
+            run / "refined/sft.jsonl",
+            [{"id": "1"}],
+            "prep_sft",
+            {"little agreement": len(verified) - 1},
+        )
+        save(
+            run / "refined/pairs.jsonl",
+            [{"chosen_score": 2.0, "rejected_score": -1.0}],
+            "prep_pairs",
+        )
     return run
 
 
@@ -96,9 +134,26 @@ class Page(HTMLParser):
 
 def test_the_page_counts_what_the_run_has_and_says_where_rows_went(tmp_path):
     page = Page(report(make_run(tmp_path / "run", PROBLEMS)))
-    assert ["gen_ins", "66", "60 + 6 ✓", "4 not a question, 2 truncated", "180", "8s", "30"] in page.cells
+    assert [
+        "gen_ins",
+        "66",
+        "60 + 6 ✓",
+        "4 not a question, 2 truncated",
+        "180",
+        "8s",
+        "30",
+    ] in page.cells
     assert ["prep_sft", "60", "1 + 59 ✓", "59 little agreement", "90", "4s", "30"] in page.cells
-    assert ["number theory", "58", "4", "100.0%", "100.0%", "33.3%", "8.667", "29.000"] in page.cells
+    assert [
+        "number theory",
+        "58",
+        "4",
+        "100.0%",
+        "100.0%",
+        "33.3%",
+        "8.667",
+        "29.000",
+    ] in page.cells
     (near,) = [c for c in page.cells if c[0] == "geometry" and c[-1] == "too few to say"]
     assert near[:4] == ["geometry", "2", "50.0%", "0.0%"]
     assert ["gen_ins", "temperature", "0.9", "all"] in page.cells
@@ -113,25 +168,46 @@ def test_a_run_that_is_not_refined_says_so_and_goes_on(tmp_path):
 
 
 def test_nothing_leaves_the_page_and_no_model_text_becomes_markup(tmp_path):
-    run = make_run(tmp_path / "run", {"number_theory": [HOSTILE, *PROBLEMS["number_theory"]]}, response=HOSTILE)
+    run = make_run(
+        tmp_path / "run", {"number_theory": [HOSTILE, *PROBLEMS["number_theory"]]}, response=HOSTILE
+    )
     meta = run / "number_theory/number_theory_ins.json.meta.json"
-    meta.write_text(meta.read_text().replace("tiny@1", "<script src=//x.test>").replace("truncated", "<b onclick=a>"))
+    meta.write_text(
+        meta.read_text()
+        .replace("tiny@1", "<script src=//x.test>")
+        .replace("truncated", "<b onclick=a>")
+    )
     text = report(run, "--examples", 5)
     page, calm = Page(text), Page(report(make_run(tmp_path / "calm", PROBLEMS), "--examples", 5))
-    assert page.tags - calm.tags <= {"math", "mi", "mn", "mo", "mrow", "mtext", "code"} and "script" not in page.tags
-    assert {name for name, _ in page.attributes} - {name for name, _ in calm.attributes} <= {"stretchy"}
+    assert (
+        page.tags - calm.tags <= {"math", "mi", "mn", "mo", "mrow", "mtext", "code"}
+        and "script" not in page.tags
+    )
+    assert {name for name, _ in page.attributes} - {name for name, _ in calm.attributes} <= {
+        "stretchy"
+    }
     assert all(value.startswith("#") for name, value in page.attributes if name in ("href", "src"))
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert ("content", policy) in page.attributes
-    assert not re.search(r"url\(|@import|expression\(", re.search("<style>.*?</style>", text, re.S)[0])
-    assert "⟨U+202E⟩" in text and "⟨U+D800⟩" in text and "{{ 7*7 }}" in text and "more characters" in text
+    assert not re.search(
+        r"url\(|@import|expression\(", re.search("<style>.*?</style>", text, re.S)[0]
+    )
+    assert (
+        "⟨U+202E⟩" in text
+        and "⟨U+D800⟩" in text
+        and "{{ 7*7 }}" in text
+        and "more characters" in text
+    )
     assert len(text) < 400_000
 
 
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path):
     first, second = (report(make_run(tmp_path / place / "run", PROBLEMS)) for place in ("a", "b"))
     assert first == second
-    assert report(tmp_path / "a/run", "--seed", 1, "--save_path", tmp_path / "a/run/report.html") != first
+    assert (
+        report(tmp_path / "a/run", "--seed", 1, "--save_path", tmp_path / "a/run/report.html")
+        != first
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +229,7 @@ def test_a_run_that_cannot_be_read_is_one_line_and_no_page(spoil, said, tmp_path
     result = stage("report_run", "--run_path", run)
     assert result.returncode == 2 and not (run / "report.html").exists()
     assert (
-        result.stderr.splitlines()[-1].startswith("report: error: ")
+        result.stderr.splitlines()[-1].startswith("report_run: error: ")
         and said in result.stderr
         and "Traceback" not in result.stderr
     )
@@ -231,7 +307,9 @@ def test_hostile_latex_takes_no_time(unit):
         pytest.param(1000, 950, 490, None, id="beyond ten times the problems"),
         pytest.param(1000, 100, 100, 500, id="nothing new since the half"),
         pytest.param(1000, 500, 500 * 2**-0.5, 250, id="growing as the root: passed at a quarter"),
-        pytest.param(1000, 800, 2**-0.8 * 800, 3436, id="growing as n^.8: .8 * .8 (n/1000)^-.2 is .5"),
+        pytest.param(
+            1000, 800, 2**-0.8 * 800, 3436, id="growing as n^.8: .8 * .8 (n/1000)^-.2 is .5"
+        ),
     ],
 )
 def test_where_more_problems_stop_helping(total, new, new_in_half, count):
@@ -240,17 +318,30 @@ def test_where_more_problems_stop_helping(total, new, new_in_half, count):
 
 
 def test_a_curve_counts_what_is_new_in_the_order_of_the_texts():
-    texts = [f"Find the sum of {n} and {n + 7} apples." for n in range(30)] + ["Find the sum of 3 and 10 apples."] * 10
+    texts = [f"Find the sum of {n} and {n + 7} apples." for n in range(30)] + [
+        "Find the sum of 3 and 10 apples."
+    ] * 10
     found = diversity.curve(texts, points=4)
     assert found.counts == [10, 20, 30, 40] and found.repeated == pytest.approx([0, 0, 0, 0.25])
     assert found.new_texts == 0 and found.new_ngrams == {2: 0, 3: 0}
-    assert found.distinct[2][0] == pytest.approx((3 + 4 * 10) / 70)  # "find the", "the sum", "sum of" come again
+    assert found.distinct[2][0] == pytest.approx(
+        (3 + 4 * 10) / 70
+    )  # "find the", "the sum", "sum of" come again
     assert len(diversity.curve([str(n) for n in range(500)]).counts) == 60
 
 
 def test_votes_are_worth_what_the_generator_says():
-    row = {"instruction": "What is gcd(12, 8)?", "answer": "4", "marks": ["right", "right", "wrong"]}
-    verified = [row, row | {"answer": "2"}, row | {"marks": ["right"] * 3}, row | {"instruction": "Who?"}]
+    row = {
+        "instruction": "What is gcd(12, 8)?",
+        "answer": "4",
+        "marks": ["right", "right", "wrong"],
+    }
+    verified = [
+        row,
+        row | {"answer": "2"},
+        row | {"marks": ["right"] * 3},
+        row | {"instruction": "Who?"},
+    ]
     assert truth.precision(verified) == {(3, 3): (1, 1), (2, 3): (1, 2)}
 
 
@@ -260,19 +351,28 @@ def test_examples_are_the_best_the_worst_and_the_same_random_ones():
         first.offer({"n": n, "scores": [n % 10, 0]})
         second.offer({"n": n, "scores": [n % 10, 0]})
     found = {name: [row["n"] for row in some] for name, some in first.groups().items()}
-    assert found["best"] == [9, 19] and found["worst"] == [0, 10] and first.groups() == second.groups()
+    assert (
+        found["best"] == [9, 19] and found["worst"] == [0, 10] and first.groups() == second.groups()
+    )
     assert Examples(0, 0).groups() == {}
 
 
-@pytest.mark.parametrize("value, step", [(0, 1), (-1, 1), (0.03, 0.05), (1, 1), (1.01, 2), (7, 10), (40, 50), (1e-9, 1e-9)])
+@pytest.mark.parametrize(
+    "value, step",
+    [(0, 1), (-1, 1), (0.03, 0.05), (1, 1), (1.01, 2), (7, 10), (40, 50), (1e-9, 1e-9)],
+)
 def test_ticks_are_round(value, step):
     assert charts.nice(value) == pytest.approx(step)
 
 
-@pytest.mark.parametrize("values", [[3], [0.0, 0.0], [-1e6, 1e6], [1, 1, 1, 900], [0.1] * 1000 + [5.0]])
+@pytest.mark.parametrize(
+    "values", [[3], [0.0, 0.0], [-1e6, 1e6], [1, 1, 1, 900], [0.1] * 1000 + [5.0]]
+)
 def test_a_histogram_holds_every_value_once(values):
     chart = charts.histogram("t", "words", "problems", {"problems": values})
-    assert sum(int(n.replace(",", "")) for n in re.findall(r": ([\d,]+) problems", chart)) == len(values)
+    assert sum(int(n.replace(",", "")) for n in re.findall(r": ([\d,]+) problems", chart)) == len(
+        values
+    )
     assert "nan" not in chart and "inf" not in chart
     assert "path" in charts.histogram("t", "u", "of", {"a": values, "<b>": values}, stacked=False)
 
@@ -287,5 +387,5 @@ def test_names_in_charts_are_escaped():
 
 
 def test_a_missing_run_is_an_error_of_the_user(tmp_path):
-    with pytest.raises(cli.UserError, match="no such folder"):
+    with pytest.raises(UserError, match="no such folder"):
         run_folder.find(tmp_path / "none")

@@ -52,7 +52,9 @@ class CountingProxy(ThreadingHTTPServer):
                     self.close_connection = True
                     return
                 headers = {"Content-Type": "application/json"}
-                request = urllib.request.Request(proxy.target + self.path, body, headers, method=self.command)
+                request = urllib.request.Request(
+                    proxy.target + self.path, body, headers, method=self.command
+                )
                 try:
                     with urllib.request.urlopen(request) as answer:
                         status, data = answer.status, answer.read()
@@ -87,21 +89,47 @@ def quiet(tmp_path_factory, policy_url, reward_url):
     return folder
 
 
-ASKED: dict[str, Counter] = {}  # of the undisturbed run: two equal answers of a row are scored by two equal requests
+ASKED: dict[
+    str, Counter
+] = {}  # of the undisturbed run: two equal answers of a row are scored by two equal requests
 
 
 FLAGS = {
-    "gen_ins": ("policy", "ins.json", ["--model_path", TINY, "--total_prompts", 60, "--domain", "algebra"]),
-    "gen_res": ("policy", "res.json", ["--model_path", TINY, "--ins_data_path", "ins.json", "--temperature", 0.8]),
-    "gen_po_multi_res": ("policy", "7res.json", ["--model_path", TINY, "--ins_data_path", "ins.json"]),
-    "gen_po_rewards": ("reward", "ranked.json", ["--model_name_or_path", TINY_RM, "--ins_data_path", "7res.json"]),
+    "gen_ins": (
+        "policy",
+        "ins.json",
+        ["--model_path", TINY, "--total_prompts", 60, "--domain", "algebra"],
+    ),
+    "gen_res": (
+        "policy",
+        "res.json",
+        ["--model_path", TINY, "--ins_data_path", "ins.json", "--temperature", 0.8],
+    ),
+    "gen_po_multi_res": (
+        "policy",
+        "7res.json",
+        ["--model_path", TINY, "--ins_data_path", "ins.json"],
+    ),
+    "gen_po_rewards": (
+        "reward",
+        "ranked.json",
+        ["--model_name_or_path", TINY_RM, "--ins_data_path", "7res.json"],
+    ),
 }
 
 
 def flags(name: str, inputs, outputs=None) -> list[str]:
     _, out, given = FLAGS[name]
     given = [str(inputs / f) if str(f).endswith(".json") else str(f) for f in given]
-    return [*given, "--save_path", str((outputs or inputs) / out), "--engine", "openai", "--batch_size", "4"]
+    return [
+        *given,
+        "--save_path",
+        str((outputs or inputs) / out),
+        "--engine",
+        "openai",
+        "--batch_size",
+        "4",
+    ]
 
 
 def records(part) -> int:
@@ -109,11 +137,19 @@ def records(part) -> int:
 
 
 @pytest.mark.parametrize("name", FLAGS)
-def test_killed_again_and_again_a_stage_asks_for_nothing_twice_and_ends_in_the_same_bytes(name, quiet, tmp_path, request):
+def test_killed_again_and_again_a_stage_asks_for_nothing_twice_and_ends_in_the_same_bytes(
+    name, quiet, tmp_path, request
+):
     proxy = CountingProxy(request.getfixturevalue(f"{FLAGS[name][0]}_url"))
     out = tmp_path / FLAGS[name][1]
     part, rng = tmp_path / f"{out.name}.part", random.Random(name)
-    command = [sys.executable, str(ROOT / f"exp/{name}.py"), *flags(name, quiet, tmp_path), "--base_url", proxy.url]
+    command = [
+        sys.executable,
+        str(ROOT / f"exp/{name}.py"),
+        *flags(name, quiet, tmp_path),
+        "--base_url",
+        proxy.url,
+    ]
     total, in_flight = 60, 4 * (7 if name == "gen_po_rewards" else 1)
     kills = 0
     for k in range(KILLS):
@@ -144,12 +180,16 @@ def test_a_kill_at_the_very_end_leaves_a_whole_file_or_none(quiet, tmp_path, pol
     done = stage("gen_res", *flags("gen_res", quiet, tmp_path), "--base_url", policy_url)
     assert done.returncode == 0
     (tmp_path / "res.json.part").write_bytes(b'{"key": 0, "row": {}}\n')
-    again = stage("gen_res", *flags("gen_res", quiet, tmp_path), "--base_url", "http://127.0.0.1:9/v1")
+    again = stage(
+        "gen_res", *flags("gen_res", quiet, tmp_path), "--base_url", "http://127.0.0.1:9/v1"
+    )
     assert "nothing to do" in again.stderr and not (tmp_path / "res.json.part").exists()
     assert (tmp_path / "res.json").read_bytes() == (quiet / "res.json").read_bytes()
 
 
-def test_the_kept_problems_are_the_first_good_ones_whatever_finishes_first(quiet, tmp_path, policy_url):
+def test_the_kept_problems_are_the_first_good_ones_whatever_finishes_first(
+    quiet, tmp_path, policy_url
+):
     one_at_a_time = [*flags("gen_ins", quiet, tmp_path)[:-1], "1"]
     run = stage("gen_ins", *one_at_a_time, "--base_url", policy_url)
     assert run.returncode == 0, run.stderr
@@ -168,15 +208,29 @@ def test_nothing_vanishes_and_the_ranking_falls(quiet):
         meta = json.loads((quiet / f"{name}.json.meta.json").read_bytes())
         assert meta["rows_in"] == meta["rows_out"] + sum(meta["dropped"].values())
         dropped = quiet / f"{name}.json.dropped.jsonl"
-        assert sum(meta["dropped"].values()) == (dropped.read_bytes().count(b"\n") if dropped.exists() else 0)
+        assert sum(meta["dropped"].values()) == (
+            dropped.read_bytes().count(b"\n") if dropped.exists() else 0
+        )
     for row in json.loads((quiet / "ranked.json").read_bytes()):
-        assert row["scores"] == sorted(row["scores"], reverse=True) and len(row["scores"]) == len(row["responses"]) == 7
+        assert (
+            row["scores"] == sorted(row["scores"], reverse=True)
+            and len(row["scores"]) == len(row["responses"]) == 7
+        )
 
 
-def test_a_dead_server_is_tried_again_with_back_off_and_then_fails_clearly(quiet, tmp_path, policy_url):
+def test_a_dead_server_is_tried_again_with_back_off_and_then_fails_clearly(
+    quiet, tmp_path, policy_url
+):
     proxy = CountingProxy(policy_url)
     fewer = "import sys; sys.argv[0] = 'gen_res'; from lib import cli; from lib.inference import openai_engine; openai_engine.RETRIES = 2; import gen_res; cli.run(gen_res.main)"
-    command = [sys.executable, "-c", fewer, *flags("gen_res", quiet, tmp_path), "--base_url", proxy.url]
+    command = [
+        sys.executable,
+        "-c",
+        fewer,
+        *flags("gen_res", quiet, tmp_path),
+        "--base_url",
+        proxy.url,
+    ]
     process = subprocess.Popen(command, cwd=ROOT / "exp", stderr=subprocess.PIPE, text=True)
     while records(tmp_path / "res.json.part") < 5:
         time.sleep(0.005)

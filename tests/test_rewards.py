@@ -48,28 +48,42 @@ def armo_shaped(tmp_path_factory):
     tokenizer = AutoTokenizer.from_pretrained(TINY)
     tokenizer.save_pretrained(folder)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
     )
     whole = LlamaForSequenceClassification(config)
     whole.save_pretrained(folder)
     facts = json.loads((folder / "config.json").read_text())
-    facts["auto_map"] = {"AutoModelForSequenceClassification": "modeling_custom.LlamaForRewardModelWithGating"}
+    facts["auto_map"] = {
+        "AutoModelForSequenceClassification": "modeling_custom.LlamaForRewardModelWithGating"
+    }
     (folder / "config.json").write_text(json.dumps(facts))
     nine = tokenizer.encode("9", add_special_tokens=False)[-1]
     (folder / "modeling_custom.py").write_text(CODE.replace("NINE", str(nine)))
     return folder
 
 
-def test_its_code_is_not_run_unless_the_user_says_so_and_then_its_own_score_ranks(armo_shaped, tmp_path, monkeypatch, capsys):
+def test_its_code_is_not_run_unless_the_user_says_so_and_then_its_own_score_ranks(
+    armo_shaped, tmp_path, monkeypatch, capsys
+):
     import gen_po_rewards
     from lib import models
-    from lib.cli import UserError
+    from lib.errors import UserError
 
     known = models.find
-    shaped = models.Model(path=str(armo_shaped), runner="transformers", dtype="float32", max_model_len=512, gpu=False)
+    shaped = models.Model(
+        path=str(armo_shaped), runner="transformers", dtype="float32", max_model_len=512, gpu=False
+    )
     monkeypatch.setattr(models, "find", lambda name: shaped if name == "armo" else known(name))
     rows = [
-        {"instruction": "What is 3 * 3?", "responses": ["1 1 1", "9 9 9", "9 1 1"], "finish_reasons": ["stop", "length", "stop"]}
+        {
+            "instruction": "What is 3 * 3?",
+            "responses": ["1 1 1", "9 9 9", "9 1 1"],
+            "finish_reasons": ["stop", "length", "stop"],
+        }
     ]
     (tmp_path / "in.json").write_text(json.dumps(rows))
     files = {"ins_data_path": str(tmp_path / "in.json"), "save_path": str(tmp_path / "out.json")}
@@ -77,7 +91,11 @@ def test_its_code_is_not_run_unless_the_user_says_so_and_then_its_own_score_rank
         gen_po_rewards.main("armo", **files)
     gen_po_rewards.main("armo", **files, trust_remote_code=True)
     (row,) = json.loads((tmp_path / "out.json").read_text())
-    assert row["responses"] == ["9 9 9", "9 1 1", "1 1 1"] and row["finish_reasons"] == ["length", "stop", "stop"]
+    assert row["responses"] == ["9 9 9", "9 1 1", "1 1 1"] and row["finish_reasons"] == [
+        "length",
+        "stop",
+        "stop",
+    ]
 
 
 def test_it_answers_vllms_classify_protocol(armo_shaped):
@@ -91,7 +109,9 @@ def test_it_answers_vllms_classify_protocol(armo_shaped):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    shaped = models.Model(path=str(armo_shaped), runner="transformers", dtype="float32", max_model_len=64, gpu=False)
+    shaped = models.Model(
+        path=str(armo_shaped), runner="transformers", dtype="float32", max_model_len=64, gpu=False
+    )
     threading.Thread(target=reward_engine.serve, args=(shaped, port, True), daemon=True).start()
     for _ in range(600):
         try:
@@ -126,4 +146,6 @@ def test_an_address_without_the_openai_engine_is_refused_before_anything_is_read
 )
 def test_responses_are_ranked_with_all_that_belongs_to_them(scores, order):
     row = ranked({"responses": ["a", "b", "c"], "finish_reasons": ["a", "b", "c"], "n": 1}, scores)
-    assert row["responses"] == row["finish_reasons"] == order and row["scores"] == sorted(scores, reverse=True)
+    assert row["responses"] == row["finish_reasons"] == order and row["scores"] == sorted(
+        scores, reverse=True
+    )

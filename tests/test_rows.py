@@ -6,7 +6,7 @@ import os
 import pytest
 
 from lib import rows
-from lib.cli import UserError
+from lib.errors import UserError
 from lib.output import Output
 
 
@@ -38,7 +38,9 @@ def test_a_missing_input_that_is_still_growing_says_so(tmp_path):
         rows.read(str(tmp_path / "a.json"))
 
 
-@pytest.mark.parametrize("text", ["a\nb", "\u2028\u2029\x85", '"\\frac{1}{2}"', "\ud800 alone", "🐦", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["a\nb", "\u2028\u2029\x85", '"\\frac{1}{2}"', "\ud800 alone", "🐦", "\x00"]
+)
 def test_any_text_comes_back_as_it_was_and_stays_on_its_line(tmp_path, text):
     out = make(tmp_path)
     out.add(0, {"instruction": text})
@@ -99,7 +101,8 @@ def test_other_settings_are_refused_and_named(tmp_path, finished):
         out.add(0, {})
         out.finish(1)
     with pytest.raises(
-        UserError, match=r"o.json was made with temperature 0.05, now 0.8; use another --save_path or --overwrite"
+        UserError,
+        match=r"o.json was made with temperature 0.05, now 0.8; use another --save_path or --overwrite",
     ):
         make(tmp_path, temperature=0.8)
 

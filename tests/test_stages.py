@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT, TINY, TINY_RM, stage
 from lib import models
-from lib.cli import UserError
+from lib.errors import UserError
 from lib.inference import generate, openai_engine, requests
 
 # As in the seed's generate_domain_dataset.sh, each called from another folder; only the counts are small.
@@ -33,12 +33,18 @@ def test_the_seeds_four_command_lines_work_from_any_folder_with_vllm_in_the_proc
               "MAX_TOKENS_RES": "4096", "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}  # fmt: skip
     for folder, command in SEED_COMMANDS.items():
         result = subprocess.run(
-            ["bash", "-c", command], cwd=ROOT / folder, env={**os.environ, **values}, capture_output=True, text=True
+            ["bash", "-c", command],
+            cwd=ROOT / folder,
+            env={**os.environ, **values},
+            capture_output=True,
+            text=True,
         )
         assert result.returncode == 0, result.stderr[-3000:]
         assert "wrote " in result.stderr
     ranked = json.loads((tmp_path / "a b/algebra_ins_7res_armorm.json").read_bytes())
-    assert len(ranked) == 6 and all(len(r["responses"]) == len(r["scores"]) == len(r["finish_reasons"]) == 7 for r in ranked)
+    assert len(ranked) == 6 and all(
+        len(r["responses"]) == len(r["scores"]) == len(r["finish_reasons"]) == 7 for r in ranked
+    )
     single = json.loads((tmp_path / "a b/algebra_ins_res.json").read_bytes())
     assert [r["id"] for r in single] == [r["id"] for r in ranked]
 
@@ -47,9 +53,10 @@ def test_too_few_distinct_problems_is_a_shortfall_with_its_counts_and_exit_3(tmp
     flags = ["--model_path", TINY, "--save_path", tmp_path / "ins.json", "--total_prompts", 5, "--domain", "algebra", "--max_tokens", 128,
              "--temperature", 0]  # fmt: skip
     first = stage("gen_ins", *flags, "--engine", "openai", "--base_url", policy_url)
-    assert first.returncode == 3 and "only 1 of 5 problems after 20 attempts: 19 dropped (19 repeated)" in first.stderr, (
-        first.stderr
-    )
+    assert (
+        first.returncode == 3
+        and "only 1 of 5 problems after 20 attempts: 19 dropped (19 repeated)" in first.stderr
+    ), first.stderr
     assert not (tmp_path / "ins.json").exists()
     again = stage("gen_ins", *flags, "--engine", "openai", "--base_url", "http://127.0.0.1:9/v1")
     assert again.returncode == 3 and "only 1 of 5" in again.stderr  # known without asking again
@@ -62,23 +69,48 @@ def test_a_server_of_another_model_is_refused(tmp_path, reward_url):
     assert result.returncode == 2 and "not tiny" in result.stderr and "tiny-rm" in result.stderr
 
 
-def test_a_row_that_does_not_fit_the_context_is_dropped_with_its_reason(tmp_path, policy_url, reward_url):
+def test_a_row_that_does_not_fit_the_context_is_dropped_with_its_reason(
+    tmp_path, policy_url, reward_url
+):
     rows = [{"instruction": "What is 1 + 1?"}, {"instruction": "What is 1 + 1? " * 100}]
     (tmp_path / "in.json").write_text(json.dumps(rows))
     (tmp_path / "7.json").write_text(json.dumps([{**r, "responses": ["2", "3"]} for r in rows]))
     for name, flags in {
-        "gen_res": ["--model_path", TINY, "--ins_data_path", tmp_path / "in.json", "--base_url", policy_url],
-        "gen_po_rewards": ["--model_name_or_path", TINY_RM, "--ins_data_path", tmp_path / "7.json", "--base_url", reward_url],
+        "gen_res": [
+            "--model_path",
+            TINY,
+            "--ins_data_path",
+            tmp_path / "in.json",
+            "--base_url",
+            policy_url,
+        ],
+        "gen_po_rewards": [
+            "--model_name_or_path",
+            TINY_RM,
+            "--ins_data_path",
+            tmp_path / "7.json",
+            "--base_url",
+            reward_url,
+        ],
     }.items():
         result = stage(name, *flags, "--save_path", tmp_path / f"{name}.json", "--engine", "openai")
-        assert result.returncode == 0 and "1 rows, 1 dropped (1 too long)" in result.stderr, result.stderr
+        assert result.returncode == 0 and "1 rows, 1 dropped (1 too long)" in result.stderr, (
+            result.stderr
+        )
         dropped = json.loads((tmp_path / f"{name}.json.dropped.jsonl").read_text())
         assert dropped["why"] == "too long" and dropped["instruction"] == rows[1]["instruction"]
 
 
 def test_when_no_row_is_left_nothing_is_written_and_it_says_why(tmp_path, policy_url):
     (tmp_path / "in.json").write_text(json.dumps([{"instruction": "What is 1 + 1? " * 100}]))
-    flags = ["--model_path", TINY, "--ins_data_path", tmp_path / "in.json", "--save_path", tmp_path / "o.json"]
+    flags = [
+        "--model_path",
+        TINY,
+        "--ins_data_path",
+        tmp_path / "in.json",
+        "--save_path",
+        tmp_path / "o.json",
+    ]
     result = stage("gen_res", *flags, "--engine", "openai", "--base_url", policy_url)
     assert result.returncode == 2 and "no row is left: 1 dropped (1 too long)" in result.stderr
     assert not (tmp_path / "o.json").exists()
@@ -99,10 +131,14 @@ class FakeServer(ThreadingHTTPServer):
                 pass
 
             def do_GET(self):
-                self.reply(200, {"object": "list", "data": [{"id": "some/model", "object": "model"}]})
+                self.reply(
+                    200, {"object": "list", "data": [{"id": "some/model", "object": "model"}]}
+                )
 
             def do_POST(self):
-                server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                server.bodies.append(
+                    json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                )
                 self.reply(*behave(server.bodies[-1], len(server.bodies)))
 
             def reply(self, status, body):
@@ -117,8 +153,14 @@ class FakeServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def ask(self, n: int = 1) -> requests.Reply:
-        loaded = openai_engine.OpenAIEngine(models.Model("some/model"), f"http://127.0.0.1:{self.server_address[1]}/v1")
-        loaded.submit(requests.Request(0, [{"role": "user", "content": "x"}], requests.Sampling(0.8, 10, n=n), seed=5))
+        loaded = openai_engine.OpenAIEngine(
+            models.Model("some/model"), f"http://127.0.0.1:{self.server_address[1]}/v1"
+        )
+        loaded.submit(
+            requests.Request(
+                0, [{"role": "user", "content": "x"}], requests.Sampling(0.8, 10, n=n), seed=5
+            )
+        )
         try:
             return loaded.poll()[0]
         finally:
@@ -126,7 +168,11 @@ class FakeServer(ThreadingHTTPServer):
 
 
 def choice(text: str, **more: object) -> dict:
-    return {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **more}}
+    return {
+        "index": 0,
+        "finish_reason": "stop",
+        "message": {"role": "assistant", "content": text, **more},
+    }
 
 
 def test_a_server_that_ignores_n_is_asked_for_the_other_samples_singly_with_seeds_of_their_own():
@@ -136,7 +182,9 @@ def test_a_server_that_ignores_n_is_asked_for_the_other_samples_singly_with_seed
 
 
 def test_thinking_that_a_server_sends_apart_is_put_back_before_the_answer():
-    server = FakeServer(lambda body, count: (200, {"choices": [choice("4", reasoning_content="2 + 2")]}))
+    server = FakeServer(
+        lambda body, count: (200, {"choices": [choice("4", reasoning_content="2 + 2")]})
+    )
     assert server.ask().completions[0].text == "<think>\n2 + 2\n</think>\n\n4"
 
 
@@ -165,21 +213,36 @@ THINK = ("<think>", "</think>")
 @pytest.mark.parametrize(
     "text, finish_reason, expected",
     [
-        pytest.param("2 + 2</think>4", "stop", "<think>\n2 + 2</think>4", id="the template had opened the tag"),
+        pytest.param(
+            "2 + 2</think>4",
+            "stop",
+            "<think>\n2 + 2</think>4",
+            id="the template had opened the tag",
+        ),
         pytest.param("2 + 2 is", "length", "<think>\n2 + 2 is", id="cut off while thinking"),
         pytest.param("<think>a</think>4", "stop", "<think>a</think>4", id="whole already"),
         pytest.param("4", "stop", "4", id="no thinking"),
     ],
 )
 def test_thinking_is_kept_whole(text, finish_reason, expected):
-    assert generate.with_opening_tag(requests.Completion(text, finish_reason), THINK).text == expected
+    assert (
+        generate.with_opening_tag(requests.Completion(text, finish_reason), THINK).text == expected
+    )
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a file system that nobody may write")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="needs a file system that nobody may write"
+)
 def test_a_folder_that_cannot_be_written_is_one_line_before_the_model_is_asked(tmp_path):
     (tmp_path / "in.json").write_text('[{"instruction": "What is 1 + 1?"}]')
     result = stage(
-        "gen_res", "--model_path", TINY, "--ins_data_path", tmp_path / "in.json", "--save_path", "/proc/nowhere/o.json"
+        "gen_res",
+        "--model_path",
+        TINY,
+        "--ins_data_path",
+        tmp_path / "in.json",
+        "--save_path",
+        "/proc/nowhere/o.json",
     )
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "gen_res: error: /proc/nowhere" in result.stderr.splitlines()[-1]

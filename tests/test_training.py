@@ -16,6 +16,7 @@ import grpo
 import sft
 from conftest import ROOT, TINY, stage
 from lib import chat, cli, models, output_folder
+from lib.errors import UserError
 from lib.grading import formats
 from lib.training import conversations, loop, policy, train_log
 
@@ -34,7 +35,18 @@ def worked(tmp_path_factory) -> Path:
 def quiet(worked, tmp_path_factory) -> Path:
     """The adapter of an undisturbed training by unsloth."""
     out = tmp_path_factory.mktemp("quiet") / "adapter"
-    run = stage("sft", *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", out, "--save_steps", 4)
+    run = stage(
+        "sft",
+        *FLAGS,
+        "--data_path",
+        worked,
+        "--format",
+        "boxed",
+        "--save_path",
+        out,
+        "--save_steps",
+        4,
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout == "", "data and nothing else goes to stdout"
     return out
@@ -56,12 +68,16 @@ def half_written(part: Path) -> list[Path]:
 KILLS = int(os.environ.get("KILLS", 2))  # a restart takes 8 s: KILLS=20 is for an evening
 
 
-def test_killed_while_training_and_while_saving_it_ends_with_the_losses_of_a_quiet_run(worked, quiet, tmp_path):
+def test_killed_while_training_and_while_saving_it_ends_with_the_losses_of_a_quiet_run(
+    worked, quiet, tmp_path
+):
     command = [sys.executable, ROOT / "exp/sft.py", *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", tmp_path / "adapter",
                "--save_steps", 4]  # fmt: skip
     command, rng = list(map(str, command)), random.Random(0)
     part, torn = tmp_path / "adapter.part", 0
-    for number in range(KILLS):  # by turns in the middle of a step, and while a checkpoint is being written
+    for number in range(
+        KILLS
+    ):  # by turns in the middle of a step, and while a checkpoint is being written
         goal = 5 + 24 * number // KILLS
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         while process.poll() is None and max([s for s, _ in losses(part)] or [0]) < goal:
@@ -108,9 +124,18 @@ def test_where_memory_ends_the_batch_is_halved_and_the_steps_are_the_same(worked
     flags = ["--model_path", TINY, "--data_path", worked, "--format", "boxed", "--num_examples", 64, "--max_length", 512,
              "--learning_rate", "1e-3", "--lora_rank", 8, "--gradient_accumulation", 1, "--batch_size", 16, "--backend", "hf"]  # fmt: skip
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # each thread reserves memory of its own
-    command = [sys.executable, "-c", HALVED, *map(str, flags), "--save_path", str(tmp_path / "small")]
+    command = [
+        sys.executable,
+        "-c",
+        HALVED,
+        *map(str, flags),
+        "--save_path",
+        str(tmp_path / "small"),
+    ]
     small = subprocess.run(command, cwd=ROOT, env=one_thread, capture_output=True, text=True)
-    assert small.returncode == 0 and "now --batch_size 8 --gradient_accumulation 2" in small.stderr, small.stderr
+    assert (
+        small.returncode == 0 and "now --batch_size 8 --gradient_accumulation 2" in small.stderr
+    ), small.stderr
     here(sft, *flags, "--save_path", tmp_path / "large")
     for (_, a), (_, b) in zip(losses(tmp_path / "small"), losses(tmp_path / "large"), strict=True):
         assert a == pytest.approx(b, rel=1e-3)
@@ -122,13 +147,15 @@ def test_a_batch_that_cannot_be_halved_is_a_sentence(tmp_path):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     tried, schedule = [], loop.Schedule(1e-4, 1, 12, 2, 50, "none", 0)
-    with pytest.raises(cli.UserError, match="--batch_size 3, which cannot be halved"):
-        loop.run(output_folder.ModelFolder(str(tmp_path / "m"), "sft", {}), schedule, fake_start, dict)
+    with pytest.raises(UserError, match="--batch_size 3, which cannot be halved"):
+        loop.run(
+            output_folder.OutputFolder(str(tmp_path / "m"), "sft", {}), schedule, fake_start, dict
+        )
     assert tried == [(12, 2), (6, 4), (3, 8)]
 
 
 def test_a_half_written_checkpoint_is_removed_and_never_resumed_from(tmp_path):
-    folder = output_folder.ModelFolder(str(tmp_path / "m"), "sft", {})
+    folder = output_folder.OutputFolder(str(tmp_path / "m"), "sft", {})
     for number, whole in ((4, True), (8, True), (12, False)):
         checkpoint = tmp_path / f"m.part/checkpoint-{number}"
         checkpoint.mkdir(parents=True)
@@ -137,26 +164,53 @@ def test_a_half_written_checkpoint_is_removed_and_never_resumed_from(tmp_path):
             output_folder.mark_complete(checkpoint)
     (tmp_path / "m.part/settings.json").write_text('{"stage": "sft"}')
     folder.open()
-    assert folder.checkpoint().name == "checkpoint-8" and not (tmp_path / "m.part/checkpoint-12").exists()
+    assert (
+        folder.checkpoint().name == "checkpoint-8"
+        and not (tmp_path / "m.part/checkpoint-12").exists()
+    )
 
 
 def test_plain_trl_learns_what_unsloth_learns(worked, quiet, tmp_path):
-    here(sft, *FLAGS, "--data_path", worked, "--format", "boxed", "--save_path", tmp_path / "hf", "--backend", "hf")
+    here(
+        sft,
+        *FLAGS,
+        "--data_path",
+        worked,
+        "--format",
+        "boxed",
+        "--save_path",
+        tmp_path / "hf",
+        "--backend",
+        "hf",
+    )
     for (_, a), (_, b) in zip(losses(tmp_path / "hf"), losses(quiet), strict=True):
         assert a == pytest.approx(b, rel=1e-2)
 
 
 def test_the_merge_says_what_the_adapter_says_and_vllm_serves_it(quiet, tmp_path):
     merged = tmp_path / "merged"
-    run = stage("export_model", "--model_path", TINY, "--adapter_path", quiet, "--save_path", merged)
+    run = stage(
+        "export_model", "--model_path", TINY, "--adapter_path", quiet, "--save_path", merged
+    )
     assert run.returncode == 0, run.stderr
     proof = json.loads((merged / "merge_proof.json").read_bytes())
     assert proof["token_agreement"] >= 0.99 and proof["tokens"] > 300
     assert "learning_rate | 0.001" in (merged / "README.md").read_text()
     served = stage(
-        "eval_tiny", "--model_path", merged, "--save_path", tmp_path / "e.json", "--num_problems", 12, "--max_tokens", 64
+        "eval_tiny",
+        "--model_path",
+        merged,
+        "--save_path",
+        tmp_path / "e.json",
+        "--num_problems",
+        12,
+        "--max_tokens",
+        64,
     )
-    assert served.returncode == 0 and json.loads((tmp_path / "e.json").read_bytes())["results"]["total_responses"] == 12
+    assert (
+        served.returncode == 0
+        and json.loads((tmp_path / "e.json").read_bytes())["results"]["total_responses"] == 12
+    )
 
 
 def test_a_zero_adapter_is_refused(quiet, tmp_path):
@@ -165,27 +219,84 @@ def test_a_zero_adapter_is_refused(quiet, tmp_path):
     zero = tmp_path / "zero"
     zero.mkdir()
     weights = load_file(quiet / "adapter_model.safetensors")
-    save_file({k: v * ("lora_B" not in k) for k, v in weights.items()}, zero / "adapter_model.safetensors")
+    save_file(
+        {k: v * ("lora_B" not in k) for k, v in weights.items()}, zero / "adapter_model.safetensors"
+    )
     (zero / "adapter_config.json").write_bytes((quiet / "adapter_config.json").read_bytes())
-    with pytest.raises(cli.UserError, match="every B matrix"):
-        here(export_model, "--model_path", TINY, "--adapter_path", zero, "--save_path", tmp_path / "merged")
+    with pytest.raises(UserError, match="every B matrix"):
+        here(
+            export_model,
+            "--model_path",
+            TINY,
+            "--adapter_path",
+            zero,
+            "--save_path",
+            tmp_path / "merged",
+        )
     assert not (tmp_path / "merged").exists()
 
 
 BAD = [
-    pytest.param('{"text": "?"}', {}, "t.jsonl:1: no messages, no instruction and response", id="no conversation"),
     pytest.param(
-        '{"question": "?", "answer": "2 + 2 = 4\\n#### 4"}', {"format": "boxed"}, "t.jsonl:1: the answer", id="a raw GSM8K row"
+        '{"text": "?"}',
+        {},
+        "t.jsonl:1: no messages, no instruction and response",
+        id="no conversation",
     ),
-    pytest.param('{"question": "?", "answer": ""}', {"format": "boxed"}, "no final answer", id="no answer"),
-    pytest.param('{"messages": []}', {}, "t.jsonl:1: 'messages' must be", id="an empty conversation"),
-    pytest.param('{"messages": [{"role": "user", "content": "?"}]}', {}, "end with the assistant's", id="nobody answers"),
-    pytest.param('{"instruction": "?", "response": "!"}', {"max_length": 8}, "longer than --max_length 8", id="all too long"),
-    pytest.param('{"instruction": "?", "response": "!"}', {"stage": "fool"}, "did you mean 'full'", id="no such stage"),
-    pytest.param('{"instruction": "?", "response": "!"}', {"report_to": "wandb"}, "pip install wandb", id="no such logger here"),
-    pytest.param('{"instruction": "?", "response": "!"}', {"report_to": "excel"}, "none, or one of trackio", id="no such logger"),
-    pytest.param('{"instruction": "?", "response": "!"}', {"format": "boxd"}, "did you mean 'boxed'", id="no such format"),
-    pytest.param('{"instruction": "?", "response": "!"}', {"backend": "hff"}, "did you mean 'hf'", id="no such backend"),
+    pytest.param(
+        '{"question": "?", "answer": "2 + 2 = 4\\n#### 4"}',
+        {"format": "boxed"},
+        "t.jsonl:1: the answer",
+        id="a raw GSM8K row",
+    ),
+    pytest.param(
+        '{"question": "?", "answer": ""}', {"format": "boxed"}, "no final answer", id="no answer"
+    ),
+    pytest.param(
+        '{"messages": []}', {}, "t.jsonl:1: 'messages' must be", id="an empty conversation"
+    ),
+    pytest.param(
+        '{"messages": [{"role": "user", "content": "?"}]}',
+        {},
+        "end with the assistant's",
+        id="nobody answers",
+    ),
+    pytest.param(
+        '{"instruction": "?", "response": "!"}',
+        {"max_length": 8},
+        "longer than --max_length 8",
+        id="all too long",
+    ),
+    pytest.param(
+        '{"instruction": "?", "response": "!"}',
+        {"stage": "fool"},
+        "did you mean 'full'",
+        id="no such stage",
+    ),
+    pytest.param(
+        '{"instruction": "?", "response": "!"}',
+        {"report_to": "wandb"},
+        "pip install wandb",
+        id="no such logger here",
+    ),
+    pytest.param(
+        '{"instruction": "?", "response": "!"}',
+        {"report_to": "excel"},
+        "none, or one of trackio",
+        id="no such logger",
+    ),
+    pytest.param(
+        '{"instruction": "?", "response": "!"}',
+        {"format": "boxd"},
+        "did you mean 'boxed'",
+        id="no such format",
+    ),
+    pytest.param(
+        '{"instruction": "?", "response": "!"}',
+        {"backend": "hff"},
+        "did you mean 'hf'",
+        id="no such backend",
+    ),
     pytest.param(
         '{"instruction": "?", "response": "!"}',
         {"learning_rate": 0},
@@ -200,7 +311,7 @@ def test_a_bad_input_is_one_line_before_a_model_loads(data, more, says, tmp_path
     (tmp_path / "t.jsonl").write_text(data + "\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(policy, "load", None)
-    with pytest.raises(cli.UserError, match=says):
+    with pytest.raises(UserError, match=says):
         sft.main(str(TINY), "t.jsonl", "m", **{"backend": "hf", **more})
     assert not (tmp_path / "m").exists()
 
@@ -211,7 +322,10 @@ def test_only_the_assistants_words_and_the_end_of_its_turn_are_learned():
             {"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4."}]  # fmt: skip
     ids, labels = conversations.encode(tokenizer, talk)
     assert len(ids) == len(labels)
-    assert tokenizer.decode([label for label in labels if label != conversations.IGNORED]) == "2.<|im_end|>4.<|im_end|>"
+    assert (
+        tokenizer.decode([label for label in labels if label != conversations.IGNORED])
+        == "2.<|im_end|>4.<|im_end|>"
+    )
 
 
 @pytest.mark.parametrize("name", ["reasoning", "working_out", "boxed"])
@@ -223,7 +337,7 @@ def test_a_worked_problem_is_laid_out_as_its_format_asks(name):
 
 def test_a_lora_target_that_matches_nothing_is_named():
     how = policy.Loading(models.find("tiny"), "hf", 8, lora_targets="k_proj,q_prj")
-    with pytest.raises(cli.UserError, match="'q_prj' matches no module; did you mean 'q_proj'"):
+    with pytest.raises(UserError, match="'q_prj' matches no module; did you mean 'q_proj'"):
         policy.load(how)
 
 
@@ -253,20 +367,32 @@ GRPO = ["--model_path", TINY, "--config", ROOT / "configs/grpo/tiny.yaml", "--ma
 def test_grpo_by_unsloth_and_by_plain_trl_pays_the_same_and_leaves_a_model(worked, tmp_path):
     flags = (*GRPO, "--data_path", worked, "--show_marks")
     run = stage("grpo", *flags, "--save_path", tmp_path / "unsloth", "--backend", "unsloth")
-    assert run.returncode == 0 and "reward" in run.stderr and set("✔★✗") & set(run.stderr), run.stderr
+    assert run.returncode == 0 and "reward" in run.stderr and set("✔★✗") & set(run.stderr), (
+        run.stderr
+    )
     here(grpo, *flags, "--save_path", tmp_path / "hf", "--backend", "hf")
-    paid = [[step["reward"] for step in train_log.read(tmp_path / backend)] for backend in ("unsloth", "hf")]
+    paid = [
+        [step["reward"] for step in train_log.read(tmp_path / backend)]
+        for backend in ("unsloth", "hf")
+    ]
     assert len(paid[0]) == 2 and paid[0] == pytest.approx(paid[1], abs=1.0)
-    assert {"completions/mean_length", "frac_reward_zero_std", "entropy", "grad_norm"} <= train_log.read(tmp_path / "hf")[
-        0
-    ].keys()
+    assert {
+        "completions/mean_length",
+        "frac_reward_zero_std",
+        "entropy",
+        "grad_norm",
+    } <= train_log.read(tmp_path / "hf")[0].keys()
     assert (tmp_path / "unsloth/model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
     "more, says",
     [
-        pytest.param({"rewards": "answer=-1"}, "the rule is right > wrong", id="a set that pays the wrong answer"),
+        pytest.param(
+            {"rewards": "answer=-1"},
+            "the rule is right > wrong",
+            id="a set that pays the wrong answer",
+        ),
         pytest.param({"rewards": "anwser"}, "did you mean 'answer'", id="no such reward"),
         pytest.param({"num_generations": 3}, "not a multiple", id="half a group"),
         pytest.param({"num_generations": 1}, "nothing to be compared with", id="a group of one"),
@@ -275,9 +401,16 @@ def test_grpo_by_unsloth_and_by_plain_trl_pays_the_same_and_leaves_a_model(worke
         pytest.param({"max_prompt_length": 3}, "every question is longer", id="all too long"),
     ],
 )
-def test_grpo_refuses_what_cannot_work_before_a_model_loads(more, says, worked, tmp_path, monkeypatch):
+def test_grpo_refuses_what_cannot_work_before_a_model_loads(
+    more, says, worked, tmp_path, monkeypatch
+):
     monkeypatch.setattr(policy, "load", None)
-    flags = {"data_path": str(worked), "save_path": str(tmp_path / "m"), "backend": "hf", "rewards": "answer=1"}
-    with pytest.raises(cli.UserError, match=says):
+    flags = {
+        "data_path": str(worked),
+        "save_path": str(tmp_path / "m"),
+        "backend": "hf",
+        "rewards": "answer=1",
+    }
+    with pytest.raises(UserError, match=says):
         grpo.main(str(TINY), **flags | more)
     assert not list(tmp_path.iterdir())

@@ -13,10 +13,19 @@ from conftest import ROOT
 REFINE = "clean_ins vote_res prep_sft prep_pairs export_dataset report"
 CHAINS = {
     "refine_dataset": (["data/none", "0"], REFINE),
-    "train_tiny": ([], f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals report"),
+    "train_tiny": (
+        [],
+        f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals report",
+    ),
     "train_format": (["reasoning"], "prep_tiny sft eval_tiny eval_tiny compare_evals"),
-    "train_gsm8k": (["0"], "prep_gsm8k prep_gsm8k eval_gsm8k sft eval_gsm8k sft eval_gsm8k grpo eval_gsm8k compare_evals"),
-    "train_limo": (["0"], "prep_limo prep_gsm8k prep_aime eval_aime sft eval_aime grpo eval_aime export_model compare_evals"),
+    "train_gsm8k": (
+        ["0"],
+        "prep_gsm8k prep_gsm8k eval_gsm8k sft eval_gsm8k sft eval_gsm8k grpo eval_gsm8k compare_evals",
+    ),
+    "train_limo": (
+        ["0"],
+        "prep_limo prep_gsm8k prep_aime eval_aime sft eval_aime grpo eval_aime export_model compare_evals",
+    ),
 }
 
 
@@ -25,7 +34,11 @@ def test_the_chain_is_in_order_and_every_command_parses(name):
     arguments, expected = CHAINS[name][0], CHAINS[name][1].split()
     env = {**os.environ, "DRY": "1", "PYTHON": sys.executable}
     run = subprocess.run(
-        [ROOT / f"scripts/{name}.sh", *arguments], env=env, text=True, capture_output=True, stdin=subprocess.DEVNULL
+        [ROOT / f"scripts/{name}.sh", *arguments],
+        env=env,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
     )
     assert run.returncode == 0, run.stderr
     commands = [line for line in run.stdout.splitlines() if re.match(r"python exp/\w+\.py ", line)]
@@ -34,6 +47,16 @@ def test_the_chain_is_in_order_and_every_command_parses(name):
     code = "import sys; sys.path.insert(0, 'exp'); from lib import cli\nfor line in sys.stdin:\n    import importlib, shlex\n" \
            "    words = shlex.split(line); cli.parse(importlib.import_module(words[1][4:-3]).main, words[2:])"  # fmt: skip
     mine = [line for line, n in zip(commands, named, strict=True) if n in expected]
-    parsed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input="\n".join(mine), text=True, capture_output=True)
+    parsed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        input="\n".join(mine),
+        text=True,
+        capture_output=True,
+    )
     assert parsed.returncode == 0, parsed.stderr
-    assert all("--config" in shlex.split(line) for line, n in zip(commands, named, strict=True) if n in ("sft", "grpo"))
+    assert all(
+        "--config" in shlex.split(line)
+        for line, n in zip(commands, named, strict=True)
+        if n in ("sft", "grpo")
+    )

@@ -7,7 +7,7 @@ import pytest
 import prep_sft
 import vote_res
 from conftest import stage
-from lib import cli
+from lib.errors import UserError
 from lib.grading import formats
 from lib.tiny import truth
 
@@ -28,12 +28,18 @@ VOTES = [
 
 @pytest.mark.parametrize("answers, ends, gold, marks, why", VOTES)
 def test_the_majority_by_mathematical_equality_is_the_pseudo_gold(answers, ends, gold, marks, why):
-    row = {"instruction": "?", "responses": said(*answers), "finish_reasons": ends or ["stop"] * len(answers)}
+    row = {
+        "instruction": "?",
+        "responses": said(*answers),
+        "finish_reasons": ends or ["stop"] * len(answers),
+    }
     made, dropped = vote_res.marked(row)
     assert dropped == why
     if not why:
         assert (made["answer"], made["marks"]) == (gold, marks)
-        assert made["difficulty"] == made["agreement"] == round(marks.count("right") / len(marks), 4)
+        assert (
+            made["difficulty"] == made["agreement"] == round(marks.count("right") / len(marks), 4)
+        )
 
 
 def test_what_votes_are_worth_is_measured_where_the_true_answer_is_known():
@@ -45,12 +51,22 @@ def test_what_votes_are_worth_is_measured_where_the_true_answer_is_known():
     ]
     known = [r for r in rows if truth.problems.parse(r["instruction"])]
     found = truth.precision(rows)
-    assert sum(n for _, n in found.values()) == len(known) and all(right <= n for right, n in found.values())
+    assert sum(n for _, n in found.values()) == len(known) and all(
+        right <= n for right, n in found.values()
+    )
 
 
 BAD = [
-    pytest.param({"responses": said("1", "1", "1")}, ":2: 3 responses, and 2 responses in the first row", id="another count"),
-    pytest.param({"responses": said("1", "1"), "scores": [1.0]}, ":2: 1 scores, and 2 responses", id="a score is missing"),
+    pytest.param(
+        {"responses": said("1", "1", "1")},
+        ":2: 3 responses, and 2 responses in the first row",
+        id="another count",
+    ),
+    pytest.param(
+        {"responses": said("1", "1"), "scores": [1.0]},
+        ":2: 1 scores, and 2 responses",
+        id="a score is missing",
+    ),
     pytest.param({"responses": []}, ":2: 'responses' is empty", id="no responses"),
 ]
 
@@ -78,7 +94,13 @@ def test_the_first_right_response_is_the_conversation_laid_out_as_asked(name, tm
 
 
 def test_nothing_that_enough_agree_on_is_said_with_its_reason(tmp_path):
-    verified = {"instruction": "?", "responses": said("1"), "marks": ["right"], "answer": "1", "agreement": 0.3}
+    verified = {
+        "instruction": "?",
+        "responses": said("1"),
+        "marks": ["right"],
+        "answer": "1",
+        "agreement": 0.3,
+    }
     (tmp_path / "v.jsonl").write_text(json.dumps(verified) + "\n")
-    with pytest.raises(cli.UserError, match="no row is left: 1 dropped .1 little agreement.; nothing"):
+    with pytest.raises(UserError, match="no row is left: 1 dropped .1 little agreement.; nothing"):
         prep_sft.main(str(tmp_path / "v.jsonl"), str(tmp_path / "s.jsonl"))

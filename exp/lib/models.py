@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from lib.cli import UserError, near
+from lib.errors import UserError, near
 from lib.rows import ROOT
 
 SMALL = 100_000_000  # bytes of weights under which compiling is not worth its time: 22 s for 2% more speed of the embedded model
@@ -37,7 +37,9 @@ class Model:
     max_tokens_res: int | None = None
     think: tuple[str, str] | None = None
     tokens_s: float | None = None
-    adapter: str = ""  # folder of a LoRA adapter that is applied to it, unmerged; never in configs/models.yaml
+    adapter: str = (
+        ""  # folder of a LoRA adapter that is applied to it, unmerged; never in configs/models.yaml
+    )
 
     @property
     def name(self) -> str:
@@ -71,7 +73,10 @@ def _model(facts: dict, number: int | None, base: dict) -> Model:
         raise UserError(f"configs/models.yaml: unknown key {min(unknown)!r} of {facts.get('path')}")
     if merged.get("think"):
         merged["think"] = tuple(merged["think"])
-    for key in ("path", "reward_model"):  # a folder in this file means one of this repository, wherever the user stands
+    for key in (
+        "path",
+        "reward_model",
+    ):  # a folder in this file means one of this repository, wherever the user stands
         merged[key] = str(ROOT / merged[key]) if (ROOT / merged[key]).is_dir() else merged[key]
     return Model(**merged, number=number)
 
@@ -95,21 +100,31 @@ def _find(model: str) -> Model:
     known = numbered + [_model(facts, None, table["any"]) for facts in table["reward_models"]]
     if model.isdigit():
         if int(model) >= len(numbered):
-            raise UserError(f"no model {model}; known: " + ", ".join(f"{m.number} {m.name}" for m in numbered))
+            raise UserError(
+                f"no model {model}; known: " + ", ".join(f"{m.number} {m.name}" for m in numbered)
+            )
         return numbered[int(model)]
     folder = next((p for p in (Path(model).expanduser(), ROOT / model) if p.is_dir()), None)
     for m in known:
-        if model in (m.path, m.name) or (folder and m.is_local and folder.resolve() == Path(m.path).resolve()):
+        if model in (m.path, m.name) or (
+            folder and m.is_local and folder.resolve() == Path(m.path).resolve()
+        ):
             return m
     if folder:
         if not (folder / "config.json").exists():
             raise UserError(f"{model}: a folder without config.json is no model")
         size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-        return _model({"path": str(folder.resolve()), "enforce_eager": size < SMALL}, None, table["any"])
-    looks_like_hub = model.count("/") == 1 and not model.startswith((".", "/", "~", "-")) and " " not in model
+        return _model(
+            {"path": str(folder.resolve()), "enforce_eager": size < SMALL}, None, table["any"]
+        )
+    looks_like_hub = (
+        model.count("/") == 1 and not model.startswith((".", "/", "~", "-")) and " " not in model
+    )
     if not looks_like_hub:
         names = [m.name for m in known] + [m.path for m in known]
-        raise UserError(f"no model {model!r}: not a number, a folder or a hub name 'owner/model'; {near(model, names)}")
+        raise UserError(
+            f"no model {model!r}: not a number, a folder or a hub name 'owner/model'; {near(model, names)}"
+        )
     return _model({"path": model}, None, table["any"])
 
 

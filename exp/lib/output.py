@@ -1,7 +1,8 @@
 """A stage's output while it grows: a finished name means a whole file, made with known settings.
 
-While it grows, `X.json` is `X.json.part`: one line a finished row, appended in one write, in the order of finishing. Only
-`Output.finish` creates `X.json` (rows in order of their key), so a kill at any byte costs the rows in flight and nothing else.
+While it grows, `X.json` is `X.json.part`: one line a finished row, appended in one write, in the
+order of finishing. Only `Output.finish` creates `X.json`, with the rows in the order of their keys,
+so a kill at any byte costs the rows in flight and nothing else.
 """
 
 import fcntl
@@ -9,82 +10,78 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
-from lib.cli import UserError
+from lib import progress
+from lib.errors import UserError
+from lib.progress import say, shown_path
 from lib.rows import dumps, sha256, write_json
 
 
 class Output:
-    """One output file of one stage: opened, resumed or recognised as finished; then rows are kept or dropped by key.
+    """One output file of one stage: new, resumed, or recognised as finished.
 
-    `settings` is everything that changes a row; with the inputs' hashes it is remembered in `X.meta.json`, and a rerun
-    with others is refused. `notes` is remembered too (engine, versions) but may differ. Keys are the rows' places: ints.
+    `settings` is everything that changes a row; with the hashes of the inputs it is remembered in
+    `X.meta.json`, and a rerun with others is refused. Keys are the rows' places: ints.
     """
 
-    def __init__(self, path: str, stage: str, settings: dict, inputs: tuple[str, ...] = (), overwrite: bool = False):
-        self.path, self.stage = Path(path), stage
-        self.part, self.meta_path = Path(f"{path}.part"), Path(f"{path}.meta.json")
+    def __init__(
+        self,
+        path: str,
+        stage: str,
+        settings: dict,
+        inputs: tuple[str, ...] = (),
+        overwrite: bool = False,
+    ):
+        self.path = Path(path)
+        self.part = Path(f"{path}.part")
+        self.meta_path = Path(f"{path}.meta.json")
         self.dropped_path = Path(f"{path}.dropped.jsonl")
-        self.made_by = {"stage": stage, "settings": settings, "inputs": {str(p): sha256(p) for p in inputs}}
-        self._places: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, why it was dropped
-        self.dropped: Counter[str] = Counter()  # how many rows so far, by reason
+        hashes = {str(name): sha256(name) for name in inputs}
+        self.made_by = {"stage": stage, "settings": settings, "inputs": hashes}
+        self.dropped: Counter[str] = Counter()  # rows so far, by the reason why they were dropped
+        self._places: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, reason
         self._fd: int | None = None
         if overwrite:
             for old in (self.path, self.part, self.meta_path, self.dropped_path):
                 old.unlink(missing_ok=True)
-        self.meta = self._remembered()
+        self.meta = self._remembered_meta()
         self.finished = self.path.exists()
         if self.finished:
-            self.part.unlink(missing_ok=True)  # a kill between the last rename and this unlink leaves it
+            self.part.unlink(missing_ok=True)  # left by a kill between the last rename and unlink
 
-    def _remembered(self) -> dict:
-        if not (self.path.exists() or self.part.exists()):
-            return {}
-        try:
-            old = json.loads(self.meta_path.read_bytes())
-        except (OSError, ValueError):
-            raise UserError(f"{self.path} exists but its {self.meta_path.name} cannot be read; "
-                            "use another --save_path or --overwrite") from None  # fmt: skip
-        now, differences = self.made_by, []
-        if old["stage"] != now["stage"]:
-            differences.append(f"stage {old['stage']}, now {now['stage']}")
-        for key in sorted(old["settings"].keys() | now["settings"].keys()):
-            before, after = old["settings"].get(key), now["settings"].get(key)
-            if before != after:
-                differences.append(f"{key} {before}, now {after}")
-        # By hash and not by name: a run's folder may be moved.
-        if list(old["inputs"].values()) != list(now["inputs"].values()):
-            differences.append(f"other contents of {', '.join(now['inputs'])}")
-        if differences:
-            raise UserError(f"{self.path} was made with {'; '.join(differences)}; use another --save_path or --overwrite")
-        return old
+    def announce(self, what: str) -> bool:
+        """Say in the first second what will be made; True if it is there already."""
+        if self.finished:
+            say(f"{shown_path(self.path)} is finished: {self.summary()}; nothing to do")
+        else:
+            say(f"{what} -> {shown_path(self.path)}")
+        return self.finished
 
-    def open(self, notes: dict) -> None:
-        """Create or resume `.part`; a torn last line is cut off. Only one process at a time may hold it."""
+    def open(self, notes: dict | None = None, total: int | None = None) -> None:
+        """Create or resume `.part`; a torn last line is cut off. One process at a time holds it.
+
+        `notes` is remembered but may differ in a later session (engine, versions, hardware);
+        `total` is how many rows are expected, for those who watch the file grow.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.part.exists():
-            self.meta = {**self.made_by, "notes": notes, "seconds": 0.0}
+            self.meta = {**self.made_by, "notes": notes or {}, "seconds": 0.0}
+            if total is not None:
+                self.meta["rows_expected"] = total
             write_json(self.meta_path, self.meta)
         self._fd = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{self.part} is being written by another process; wait for it or stop it") from None
-        end = 0
-        with open(self.part, "rb") as f:
-            for number, line in enumerate(f, 1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    raise UserError(f"{self.part}:{number}: not JSON; mend that line or use --overwrite") from None
-                self._note(record["key"], end, record.get("why"))
-                end += len(line)
-        os.ftruncate(self._fd, end)
-        self._end, self.resumed, self._started = end, len(self._places), time.monotonic()
+            what = "is being written by another process; wait for it or stop it"
+            raise UserError(f"{self.part} {what}") from None
+        self._end = self._read_part()
+        os.ftruncate(self._fd, self._end)
+        self.resumed = len(self._places)
+        self._started = time.monotonic()
 
     def __contains__(self, key: int) -> bool:
         return key in self._places
@@ -92,23 +89,28 @@ class Output:
     def __len__(self) -> int:
         return len(self._places)
 
-    def _note(self, key: int, offset: int, why: str | None) -> None:
-        self._places[key] = (offset, why)
-        self.dropped.update([why] if why else [])
+    @property
+    def kept(self) -> int:
+        """Finished rows that were not dropped."""
+        return len(self) - self.dropped.total()
 
     def add(self, key: int, row: dict, why: str | None = None) -> None:
-        """Remember that row `key` is finished: kept, or with `why` dropped. One append, so a kill tears only this line."""
+        """Remember that row `key` is finished: kept, or dropped for the reason `why`.
+
+        The row is appended in one write, so that a kill tears this line only.
+        """
         assert key not in self._places, f"row {key} was answered twice"
-        line = dumps({"key": key, "why": why, "row": row} if why else {"key": key, "row": row}) + b"\n"
+        record = {"key": key, "why": why, "row": row} if why else {"key": key, "row": row}
+        line = dumps(record) + b"\n"
         written = os.write(self._fd, line)
-        if written != len(line):  # a full disk: cut the torn line off, so that a resume starts clean
+        if written != len(line):  # the disk is full: cut the torn line off, so that a resume works
             os.ftruncate(self._fd, self._end)
             raise OSError(28, "No space left on device", str(self.part))
         self._note(key, self._end, why)
         self._end += len(line)
 
     def records(self) -> Iterator[tuple[int, dict, str | None]]:
-        """(key, row, why) of all finished rows in the order of their keys, read back one at a time."""
+        """(key, row, why) of all finished rows in the order of their keys, one at a time."""
         with open(self.part, "rb") as f:
             for key in sorted(self._places):
                 offset, why = self._places[key]
@@ -116,33 +118,38 @@ class Output:
                 yield key, json.loads(f.readline())["row"], why
 
     def pause(self) -> None:
-        """Add this session's seconds to the meta file: called whenever the loop ends, finished or not."""
-        self.meta["seconds"] = round(self.meta["seconds"] + time.monotonic() - self._started, 3)
-        self._started = time.monotonic()
+        """Add this session's seconds to the meta file, whether the work is finished or not."""
+        now = time.monotonic()
+        self.meta["seconds"] = round(self.meta["seconds"] + now - self._started, 3)
+        self._started = now
         write_json(self.meta_path, self.meta)
 
-    def finish(self, rows_in: int, check: Callable[[dict], str | None] | None = None, **figures: object) -> None:
-        """Write kept rows to X and dropped ones beside it, in key order. `check` may drop more, seeing rows in that order."""
+    def finish(self, rows_in: int, check: Callable[[dict], str | None] | None = None) -> None:
+        """Write the kept rows to X and the dropped ones beside it, in the order of their keys.
+
+        `check` sees the kept rows in that order and may drop more: it returns the reason or None.
+        """
         assert len(self) == rows_in, f"{rows_in} rows in, {len(self)} accounted for"
-        kept, reasons = 0, Counter()
         whole, aside = Path(f"{self.path}.tmp"), Path(f"{self.dropped_path}.tmp")
-        lines = self.path.suffix == ".jsonl"
-        first, between, last, none = (b"", b"\n", b"\n", b"") if lines else (b"[\n", b",\n", b"\n]\n", b"[]\n")
-        with open(whole, "wb") as x, open(aside, "wb") as d:
+        reasons: Counter[str] = Counter()
+        with open(whole, "wb") as kept_file, open(aside, "wb") as dropped_file:
+            writer = _RowWriter(kept_file, is_array=self.path.suffix != ".jsonl")
             for _, row, why in self.records():
-                why = why or (check(row) if check else None)
+                if why is None and check:
+                    why = check(row)
                 if why:
                     reasons[why] += 1
-                    d.write(dumps({"why": why, **row}) + b"\n")
+                    dropped_file.write(dumps({"why": why, **row}) + b"\n")
                 else:
-                    x.write((between if kept else first) + dumps(row))
-                    kept += 1
-            x.write(last if kept else none)
-            for f in (x, d):
+                    writer.write(row)
+            writer.end()
+            for f in (kept_file, dropped_file):
                 f.flush()
                 os.fsync(f.fileno())
-        self.meta |= {"rows_in": rows_in, "rows_out": kept, "dropped": dict(sorted(reasons.items())), **figures}
-        assert rows_in == kept + sum(reasons.values())
+        assert rows_in == writer.rows + reasons.total()
+        self.meta.pop("rows_expected", None)
+        self.meta |= {"rows_in": rows_in, "rows_out": writer.rows}
+        self.meta["dropped"] = dict(sorted(reasons.items()))
         self.pause()
         if reasons:
             os.replace(aside, self.dropped_path)
@@ -151,3 +158,123 @@ class Output:
         os.replace(whole, self.path)
         self.part.unlink()
         self.finished = True
+
+    def finish_or_abandon(self, rows_in: int) -> None:
+        """Finish the file and say so; if every row was dropped, abandon it."""
+        if self.dropped.total() == rows_in:
+            self.abandon()
+        self.finish(rows_in)
+        self.done()
+
+    def write_rows(self, rows: Iterable[tuple[dict, str | None]], notes: dict) -> None:
+        """Open, fill and finish in one go with (row, why it is dropped) pairs.
+
+        A second row of the same `id` is dropped as a repeat.
+        """
+        seen: set[str] = set()
+        self.open(notes)
+        count = 0
+        for key, (row, why) in enumerate(rows):
+            if why is None and row["id"] in seen:
+                why = "repeat"
+            if why is None:
+                seen.add(row["id"])
+            if key not in self:
+                self.add(key, row, why)
+            count = key + 1
+        self.finish_or_abandon(count)
+
+    def abandon(self) -> NoReturn:
+        """Remove what came to nothing, so that other settings may try; UserError says why."""
+        self.part.unlink()
+        self.meta_path.unlink()
+        why = progress.reasons(self.dropped)
+        raise UserError(f"{self.path}: no row is left: {why}; nothing is written")
+
+    def summary(self) -> str:
+        """`4,988 rows, 12 dropped (9 truncated, 3 empty), 26m, 8,120 tokens/s`."""
+        meta = self.meta
+        parts = [f"{meta['rows_out']:,} rows", progress.reasons(meta["dropped"])]
+        parts.append(progress.clock(meta["seconds"]))
+        if meta.get("tokens") and meta.get("asking_seconds"):
+            parts.append(f"{meta['tokens'] / meta['asking_seconds']:,.0f} tokens/s")
+        return ", ".join(parts)
+
+    def done(self) -> None:
+        """The last line of a stage: what it wrote."""
+        say(f"wrote {shown_path(self.path)}: {self.summary()}")
+
+    def _remembered_meta(self) -> dict:
+        """The meta file of an earlier session; UserError if that one had other settings."""
+        if not (self.path.exists() or self.part.exists()):
+            return {}
+        try:
+            old = json.loads(self.meta_path.read_bytes())
+        except (OSError, ValueError):
+            what = f"exists but its {self.meta_path.name} cannot be read"
+            raise UserError(f"{self.path} {what}; use another --save_path or --overwrite") from None
+        differences = changed_settings(
+            {"stage": old["stage"], **old["settings"]},
+            {"stage": self.made_by["stage"], **self.made_by["settings"]},
+        )
+        # Inputs are compared by hash and not by name: a run's folder may be moved.
+        if list(old["inputs"].values()) != list(self.made_by["inputs"].values()):
+            differences.append(f"other contents of {', '.join(self.made_by['inputs'])}")
+        refuse_changes(self.path, differences)
+        return old
+
+    def _read_part(self) -> int:
+        """Note the finished rows of `.part`; returns the offset behind the last whole line."""
+        end = 0
+        with open(self.part, "rb") as f:
+            for number, line in enumerate(f, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    what = "not JSON; mend that line or use --overwrite"
+                    raise UserError(f"{self.part}:{number}: {what}") from None
+                self._note(record["key"], end, record.get("why"))
+                end += len(line)
+        return end
+
+    def _note(self, key: int, offset: int, why: str | None) -> None:
+        self._places[key] = (offset, why)
+        if why:
+            self.dropped[why] += 1
+
+
+class _RowWriter:
+    """Writes rows one a line, as `.jsonl` or as a JSON array."""
+
+    def __init__(self, file, is_array: bool):
+        self.file, self.is_array, self.rows = file, is_array, 0
+
+    def write(self, row: dict) -> None:
+        if self.is_array:
+            self.file.write(b",\n" if self.rows else b"[\n")
+        self.file.write(dumps(row))
+        if not self.is_array:
+            self.file.write(b"\n")
+        self.rows += 1
+
+    def end(self) -> None:
+        if self.is_array:
+            self.file.write(b"\n]\n" if self.rows else b"[]\n")
+
+
+def changed_settings(old: dict, new: dict) -> list[str]:
+    """`temperature 0.05, now 0.8` for every setting that differs, in the order of their names."""
+    changed = []
+    for key in sorted(old.keys() | new.keys(), key=lambda name: (name != "stage", name)):
+        if old.get(key) != new.get(key):
+            changed.append(f"{key} {old.get(key)}, now {new.get(key)}")
+    return changed
+
+
+def refuse_changes(path: Path, differences: list[str]) -> None:
+    """UserError if something that is there already was made with other settings."""
+    if differences:
+        changes = "; ".join(differences)
+        raise UserError(f"{path} was made with {changes}; use another --save_path or --overwrite")

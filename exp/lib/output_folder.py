@@ -1,24 +1,25 @@
-"""A model folder while it is made: it grows beside its name, remembers its settings, and gets its name when it is whole.
+"""A folder that a stage makes (a model, a dataset): it gets its name when it is whole.
 
-`X.part/` holds checkpoints and logs; only `ModelFolder.finish` creates `X/`. So a finished name means a whole model, made with
-known settings, and a killed training goes on from its newest complete checkpoint.
+`X.part/` holds checkpoints and logs while it grows; only `OutputFolder.finish` creates `X/`. So a
+finished name means a whole folder made with known settings, and a killed training goes on from its
+newest complete checkpoint.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lib import rows
-from lib.cli import UserError
+from lib.output import changed_settings, refuse_changes
+from lib.progress import say, shown_path
+from lib.rows import read_object, write_json
 
-MARK = "complete.json"  # written last into a checkpoint: transformers takes half-written ones for whole
+COMPLETE = "complete.json"  # written last: transformers takes a half-written checkpoint for whole
 SETTINGS = "settings.json"
 
 
-class ModelFolder:
-    """One model folder of one stage: new, resumed or finished. Settings are everything that changes the weights."""
+class OutputFolder:
+    """One folder of one stage: new, resumed or finished. Settings are all that changes its files."""
 
     def __init__(self, save_path: str, stage: str, settings: dict, overwrite: bool = False):
         self.path, self.part = Path(save_path), Path(f"{save_path}.part")
@@ -26,49 +27,58 @@ class ModelFolder:
         if overwrite:
             shutil.rmtree(self.part, ignore_errors=True)
         self.finished = self.path.exists() and not overwrite
-        made = self.path if self.finished else self.part
-        if made.exists():
-            old = json.loads((made / SETTINGS).read_bytes()) if (made / SETTINGS).exists() else {}
-            keys = sorted(old.keys() | self.settings.keys())
-            changed = [f"{k} {old.get(k)}, now {self.settings.get(k)}" for k in keys if old.get(k) != self.settings.get(k)]
-            if changed:
-                raise UserError(f"{made} was made with {'; '.join(changed)}; use another --save_path or --overwrite")
+        existing = self.path if self.finished else self.part
+        if existing.exists():
+            old = read_object(existing / SETTINGS) or {}
+            refuse_changes(existing, changed_settings(old, self.settings))
+
+    def announce(self, what: str) -> bool:
+        """Say in the first second what will be made; True if it is there already."""
+        if self.finished:
+            say(f"{shown_path(self.path)} is finished; nothing to do")
+        else:
+            say(f"{what} -> {shown_path(self.path)}")
+        return self.finished
 
     def open(self) -> None:
-        """Create `X.part/` with its settings, and remove checkpoints that a kill left half written."""
+        """Create `X.part/` with its settings, and remove checkpoints that a kill left torn."""
         self.part.mkdir(parents=True, exist_ok=True)
-        rows.write_json(self.part / SETTINGS, self.settings)
-        for torn in self.part.glob("checkpoint-*"):
-            if not (torn / MARK).exists():
-                shutil.rmtree(torn)
+        write_json(self.part / SETTINGS, self.settings)
+        for checkpoint in self.part.glob("checkpoint-*"):
+            if not (checkpoint / COMPLETE).exists():
+                shutil.rmtree(checkpoint)
 
     def checkpoint(self) -> Path | None:
         """The newest complete checkpoint."""
-        whole = [c for c in self.part.glob("checkpoint-*") if (c / MARK).exists()]
-        return max(whole, key=lambda c: int(c.name.split("-")[1]), default=None)
+        checkpoints = [c for c in self.part.glob("checkpoint-*") if (c / COMPLETE).exists()]
+        return max(checkpoints, key=lambda c: int(c.name.split("-")[1]), default=None)
 
     def finish(self, write: Callable[[Path], None], keep: tuple[str, ...] = ()) -> None:
-        """`write` the model aside, add its settings and the files of `X.part/` named in `keep`, and give it its name."""
+        """`write` the folder aside, add the settings and the files of `X.part/` in `keep`, name it."""
         whole = self.part / "whole"
         shutil.rmtree(whole, ignore_errors=True)
         whole.mkdir()
         write(whole)
         for name in keep:
             shutil.copy2(self.part / name, whole / name)
-        for file in whole.rglob("*"):
-            file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors gives its files to the owner alone
-        rows.write_json(whole / SETTINGS, self.settings)
+        for file in whole.rglob("*"):  # safetensors gives its files to the owner alone
+            file.chmod(0o755 if file.is_dir() else 0o644)
+        write_json(whole / SETTINGS, self.settings)
         if self.path.exists():  # with --overwrite the old one stays until the new one is whole
             os.replace(self.path, self.part / "old")
         os.replace(whole, self.path)
         shutil.rmtree(self.part)
         self.finished = True
 
+    def done(self, figures: str = "") -> None:
+        """The last line of a stage: what it wrote, with its figures if there are any."""
+        say(f"wrote {shown_path(self.path)}" + (f": {figures}" if figures else ""))
+
 
 def mark_complete(checkpoint: Path) -> None:
-    """Say that a checkpoint is whole: every file of it is on the disk before the mark is."""
+    """Mark a checkpoint as complete, after every file of it is on the disk."""
     files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
     for file in files:
         with open(file, "rb") as f:
             os.fsync(f.fileno())
-    rows.write_json(checkpoint / MARK, {"files": [str(f.relative_to(checkpoint)) for f in files]})
+    write_json(checkpoint / COMPLETE, {"files": [str(f.relative_to(checkpoint)) for f in files]})

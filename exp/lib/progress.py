@@ -1,47 +1,81 @@
-"""What a running stage shows: a bar on a terminal, plain lines in a log, and figures in words."""
+"""What a running stage shows on stderr: a bar on a terminal, plain lines in a log."""
 
 import sys
 import time
+from pathlib import Path
 
-from lib import cli
+LOG_EVERY_S = 30
 
 
-class Progress:
-    """Rows done, rate, time left and drops on stderr: a bar on a terminal, else a plain line every 30 s."""
+def stage_name() -> str:
+    """`gen_res` for `python exp/gen_res.py`."""
+    return Path(sys.argv[0]).stem
 
-    def __init__(self, name: str, total: int, done: int):
-        self.name, self.total, self.done, self.first, self.tokens = name, total, done, done, 0
-        self.started = self.last = time.monotonic()
-        self.bar = None
-        if sys.stderr.isatty():
-            from tqdm import tqdm
 
-            self.bar = tqdm(total=total, initial=done, desc=name, unit=" rows", dynamic_ncols=True)
+def say(message: str) -> None:
+    """One line on stderr under the stage's name. Data never goes there."""
+    print(f"{stage_name()}: {message}", file=sys.stderr, flush=True)
 
-    def advance(self, done: int, tokens: int, dropped: int) -> None:
-        self.tokens += tokens
-        if self.bar:
-            self.bar.update(done - self.done)
-            self.bar.set_postfix_str(f"{dropped} dropped")
-        self.done, now = done, time.monotonic()
-        if not self.bar and now - self.last >= 30:
-            self.last, rate = now, (done - self.first) / (now - self.started)
-            eta = f"eta {clock((self.total - done) / rate)}" if rate else "eta unknown"
-            cli.say(f"{self.name} {done:,}/{self.total:,} rows  {rate:.1f}/s  {eta}  {dropped} dropped")
 
-    def close(self) -> None:
-        if self.bar:
-            self.bar.close()
+def shown_path(path: str | Path) -> str:
+    """A path as the user would type it: relative if it lies below the current folder."""
+    path = Path(path)
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def clock(seconds: float) -> str:
     """`42s`, `7m`, `3h05m`."""
     if seconds < 90:
         return f"{seconds:.0f}s"
-    return f"{seconds / 60:.0f}m" if seconds < 5400 else f"{int(seconds // 3600)}h{int(seconds % 3600 // 60):02d}m"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f}m"
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours}h{rest // 60:02d}m"
 
 
 def reasons(counts: dict[str, int]) -> str:
-    """`12 dropped (9 truncated, 3 empty)`, the most frequent first."""
-    listed = ", ".join(f"{n:,} {why}" for why, n in sorted(counts.items(), key=lambda c: -c[1]))
-    return f"{sum(counts.values()):,} dropped" + (f" ({listed})" if listed else "")
+    """`12 dropped (9 truncated, 3 empty)`, the most frequent reason first."""
+    total = f"{sum(counts.values()):,} dropped"
+    by_frequency = sorted(counts.items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{count:,} {reason}" for reason, count in by_frequency)
+    return f"{total} ({listed})" if listed else total
+
+
+class Progress:
+    """Rows done, rate, time left and drops: a bar on a terminal, else a line every 30 seconds."""
+
+    def __init__(self, name: str, total: int, done: int):
+        self.name, self.total = name, total
+        self.done = self.done_before = done  # rows of an earlier session say nothing of the rate
+        self.tokens = 0
+        self.started = self.last_line = time.monotonic()
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, initial=done, desc=name, unit=" rows", dynamic_ncols=True)
+
+    def advance(self, done: int, tokens: int = 0, dropped: int = 0) -> None:
+        """Report that `done` rows are finished in all, `dropped` of them dropped."""
+        self.tokens += tokens
+        if self.bar:
+            self.bar.update(done - self.done)
+            self.bar.set_postfix_str(f"{dropped} dropped")
+        self.done = done
+        now = time.monotonic()
+        if not self.bar and now - self.last_line >= LOG_EVERY_S:
+            self.last_line = now
+            say(self._line(now - self.started, dropped))
+
+    def _line(self, seconds: float, dropped: int) -> str:
+        rate = (self.done - self.done_before) / seconds
+        left = f"eta {clock((self.total - self.done) / rate)}" if rate else "eta unknown"
+        rows = f"{self.done:,}/{self.total:,} rows"
+        return f"{self.name} {rows}  {rate:.1f}/s  {left}  {dropped} dropped"
+
+    def close(self) -> None:
+        if self.bar:
+            self.bar.close()

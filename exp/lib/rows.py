@@ -6,29 +6,36 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib.cli import UserError
+from lib.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def dumps(row: dict) -> bytes:
-    """One row as one line of UTF-8 JSON, without the newline; a lone surrogate stays the escape that JSON has for it."""
-    return json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8", errors="backslashreplace")
+    """One row as one line of UTF-8 JSON, without the newline; a lone surrogate stays an escape."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", errors="backslashreplace")
 
 
 def row_id(*parts: str) -> str:
     """16 hex digits of the content's SHA-256: the same text has the same id in every run."""
-    return hashlib.sha256("\x1f".join(parts).encode("utf-8", errors="backslashreplace")).hexdigest()[:16]
+    content = "\x1f".join(parts).encode("utf-8", errors="backslashreplace")
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def with_id(row: dict) -> dict:
+    """A copy of an instruction's row with its `id` first; an id that is there stays."""
+    return {"id": row.get("id") or row_id(row["instruction"]), **row}
 
 
 def derive_seed(seed: int, key: int, salt: str = "") -> int:
-    """The sampling seed of row `key`: below 2^31 - 64, so that a server may add the sample's number to it."""
+    """The sampling seed of row `key`, below 2^31 - 64: a server may add a sample's number to it."""
     digest = hashlib.sha256(f"{seed}:{key}:{salt}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % (2**31 - 64)
 
 
-def sha256(path: str) -> str:
-    """The hash of a file's contents; UserError where there is none."""
+def sha256(path: str | Path) -> str:
+    """The hash of a file's contents; UserError if it cannot be read."""
     try:
         with open(path, "rb") as f:
             return hashlib.file_digest(f, "sha256").hexdigest()
@@ -37,113 +44,39 @@ def sha256(path: str) -> str:
 
 
 def read(path: str, need: tuple[str, ...] = ()) -> list[dict]:
-    """The rows of a `.json` array or of `.jsonl` lines, each an object with the keys in `need`; UserError says FILE:LINE."""
+    """The rows of a `.json` array or of `.jsonl` lines, each an object with the keys in `need`.
+
+    UserError says FILE:LINE and what is wrong there.
+    """
     return [row for _, row in read_placed(path, need)]
 
 
 def read_placed(path: str, need: tuple[str, ...] = ()) -> list[tuple[str, dict]]:
     """As `read`, each row with its place for messages, FILE:LINE."""
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        part = " (it is still growing as .part: run its stage again to finish it)" if Path(f"{path}.part").exists() else ""
-        raise UserError(f"{path}: no such file{part}") from None
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}") from None
-    array = data.lstrip()[:1] == b"["
-    rows = _parse_array(path, data) if array else _parse_lines(path, data)
-    texts = [text.strip(b" \t\r[]," if array else b" \t\r") for text in data.split(b"\n")]
-    lines: list = [n for n, text in enumerate(texts, 1) if text and not (array and text[:1] in b'"}')]
-    if len(lines) != len(rows):  # an array that is not laid out as one row a line: its number must do
-        lines = [f"row {n}" for n in range(1, len(rows) + 1)]
+    data = _read_bytes(path)
+    is_array = data.lstrip()[:1] == b"["
+    rows = _parse_array(path, data) if is_array else _parse_lines(path, data)
     if not rows:
         raise UserError(f"{path}: no rows")
-    return [(f"{path}:{line}", _checked(f"{path}:{line}", row, need)) for line, row in zip(lines, rows, strict=True)]
+    places = [f"{path}:{number}" for number in _line_numbers(data, is_array)]
+    if len(places) != len(rows):  # an array that is not laid out as one row a line
+        places = [f"{path}:row {number}" for number in range(1, len(rows) + 1)]
+    return [(place, _checked(place, row, need)) for place, row in zip(places, rows, strict=True)]
 
 
 def stream(path: str, need: tuple[str, ...] = ()) -> Iterator[tuple[str, dict]]:
-    """As `read_placed`, one row at a time: a file with one row a line, as all of ours have, is never in memory as a whole."""
-    count = 0
+    """As `read_placed`, but with one row in memory at a time where the file has one row a line."""
+    rows_read = 0
     try:
-        for number, row in _row_a_line(path):
+        for number, row in _stream_lines(path):
             yield f"{path}:{number}", _checked(f"{path}:{number}", row, need)
-            count += 1
-    except _OtherLayout:  # or torn, empty or not there: then this says so
-        yield from read_placed(path, need)[count:]
-
-
-class _OtherLayout(Exception):
-    pass
-
-
-def _row_a_line(path: str) -> Iterator[tuple[int, object]]:
-    """(line, row) of `.jsonl`, or of an array whose brackets stand on lines of their own."""
-    array, more = None, True  # of an array: whether a row may follow, by the comma behind the one before
-    try:
-        with open(path, "rb") as f:
-            for number, line in enumerate(f, 1):
-                text = line.strip()
-                if not text:
-                    continue
-                if array is None:
-                    array = text[:1] == b"["
-                    if array and text != b"[":
-                        raise _OtherLayout
-                    if array:
-                        continue
-                if array:
-                    if text == b"]" and not more and not f.read().strip():
-                        return
-                    if not more:
-                        raise _OtherLayout
-                    more = text.endswith(b",")
-                    text = text.removesuffix(b",")
-                yield number, json.loads(text)
-    except (OSError, ValueError):
-        raise _OtherLayout from None
-    if array is not False:
-        raise _OtherLayout
-
-
-def _checked(place: str, row: object, need: tuple[str, ...]) -> dict:
-    """The row, if it is an object with the keys in `need`; UserError says what it lacks."""
-    if not isinstance(row, dict):
-        raise UserError(f"{place}: expected an object, found {type(row).__name__}")
-    for key in need:
-        if key not in row:
-            raise UserError(f"{place}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
-        if row[key] is None or row[key] == "" or row[key] == []:
-            raise UserError(f"{place}: {key!r} is empty")
-        if key == "responses" and not (isinstance(row[key], list) and all(isinstance(r, str) for r in row[key])):
-            raise UserError(f"{place}: {key!r} is not a list of texts")
-        if key == "instruction" and not isinstance(row[key], str):
-            raise UserError(f"{place}: {key!r} is a {type(row[key]).__name__}, not text")
-    return row
-
-
-def _parse_array(path: str, data: bytes) -> list:
-    try:
-        return json.loads(data)
-    except UnicodeDecodeError as e:
-        raise UserError(f"{path}:{data[: e.start].count(10) + 1}: not UTF-8") from None
-    except json.JSONDecodeError as e:
-        raise UserError(f"{path}:{e.lineno}: torn or not JSON ({e.msg}); make it again, or mend that line") from None
-
-
-def _parse_lines(path: str, data: bytes) -> list:
-    rows = []
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except ValueError as e:
-                why = "not UTF-8" if isinstance(e, UnicodeDecodeError) else f"torn or not JSON ({e.msg})"
-                raise UserError(f"{path}:{number}: {why}; make it again, or mend that line") from None
-    return rows
+            rows_read += 1
+    except _OtherLayout:  # or torn, empty, or not there: reading it whole says which
+        yield from read_placed(path, need)[rows_read:]
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
-    """Create or replace a file in one step: other processes see the old one or the new one, never a part."""
+    """Create or replace a file in one step: other processes see the old one or the new one."""
     temporary = Path(f"{path}.tmp")
     with open(temporary, "wb") as f:
         f.write(data)
@@ -154,4 +87,131 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 def write_json(path: str | Path, value: object) -> None:
     """A value as indented JSON, in one step as `write_whole`."""
-    write_whole(path, json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", errors="backslashreplace") + b"\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_lines(path: str | Path, rows: list[dict]) -> None:
+    """Rows as `.jsonl`, in one step as `write_whole`."""
+    write_whole(path, b"".join(dumps(row) + b"\n" for row in rows))
+
+
+def read_object(path: str | Path) -> dict | None:
+    """The object that a JSON file holds; None without the file, UserError if it is torn."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as e:
+        raise UserError(f"{path}: torn or not JSON ({e}); make it again") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected an object, found {type(value).__name__}")
+    return value
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        growing = ""
+        if Path(f"{path}.part").exists():
+            growing = " (it is still growing as .part: run its stage again to finish it)"
+        raise UserError(f"{path}: no such file{growing}") from None
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}") from None
+
+
+def _line_numbers(data: bytes, is_array: bool) -> list[int]:
+    """The numbers of the lines that hold a row, if the file has one row a line."""
+    numbers = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        text = line.strip(b" \t\r[],") if is_array else line.strip(b" \t\r")
+        inside_a_row = is_array and text[:1] in (b'"', b"}")
+        if text and not inside_a_row:
+            numbers.append(number)
+    return numbers
+
+
+class _OtherLayout(Exception):
+    """The file has not one row a line."""
+
+
+def _stream_lines(path: str) -> Iterator[tuple[int, object]]:
+    """(line number, row) of `.jsonl`, or of an array whose brackets stand on lines of their own."""
+    try:
+        with open(path, "rb") as f:
+            lines = ((number, line.strip()) for number, line in enumerate(f, 1))
+            lines = ((number, text) for number, text in lines if text)
+            number, text = next(lines, (0, b""))
+            if text == b"[":
+                yield from _array_lines(lines)
+            elif text[:1] in (b"", b"["):
+                raise _OtherLayout
+            else:
+                yield number, json.loads(text)
+                for number, text in lines:
+                    yield number, json.loads(text)
+    except (OSError, ValueError):
+        raise _OtherLayout from None
+
+
+def _array_lines(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, object]]:
+    """The rows behind an array's opening bracket; every row but the last ends in a comma."""
+    row_may_follow = True
+    for number, text in lines:
+        if not row_may_follow:
+            if text == b"]" and next(lines, None) is None:
+                return
+            raise _OtherLayout
+        row_may_follow = text.endswith(b",")
+        yield number, json.loads(text.removesuffix(b","))
+    raise _OtherLayout  # the closing bracket is missing
+
+
+def _checked(place: str, row: object, need: tuple[str, ...]) -> dict:
+    """The row, if it is an object with the keys in `need`; UserError says what it lacks."""
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: expected an object, found {type(row).__name__}")
+    for key in need:
+        if key not in row:
+            raise UserError(f"{place}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
+        value = row[key]
+        if value is None or value in ("", []):
+            raise UserError(f"{place}: {key!r} is empty")
+        if key == "responses" and not _is_list_of_texts(value):
+            raise UserError(f"{place}: {key!r} is not a list of texts")
+        if key == "instruction" and not isinstance(value, str):
+            raise UserError(f"{place}: {key!r} is a {type(value).__name__}, not text")
+    return row
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _parse_array(path: str, data: bytes) -> list:
+    try:
+        return json.loads(data)
+    except UnicodeDecodeError as e:
+        line = data[: e.start].count(b"\n") + 1
+        raise UserError(f"{path}:{line}: not UTF-8") from None
+    except json.JSONDecodeError as e:
+        what = f"torn or not JSON ({e.msg})"
+        raise UserError(f"{path}:{e.lineno}: {what}; make it again, or mend that line") from None
+
+
+def _parse_lines(path: str, data: bytes) -> list:
+    rows = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except UnicodeDecodeError:
+            what = "not UTF-8"
+        except json.JSONDecodeError as e:
+            what = f"torn or not JSON ({e.msg})"
+        else:
+            continue
+        raise UserError(f"{path}:{number}: {what}; make it again, or mend that line")
+    return rows

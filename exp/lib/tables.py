@@ -1,16 +1,39 @@
-"""How figures are shown: Markdown tables that also read well on a terminal, and shares in percent."""
+"""Tables for people: Markdown that also reads well on a terminal, CSV, and shares in percent."""
+
+from collections.abc import Sequence
 
 
-def markdown(columns: dict[str, list[str]]) -> list[str]:
-    """The lines of a table of equally wide cells, the first column to the left, the others to the right."""
-    cells = [[text.replace("|", "\\|") for text in (head, *column)] for head, column in columns.items()]
-    widths = [max(map(len, column)) for column in cells]
-    rule = ["-" * (w - bool(n)) + ":" * bool(n) for n, w in enumerate(widths)]
-    lines = [[c.rjust(w) if n else c.ljust(w) for n, (c, w) in enumerate(zip(line, widths, strict=True))]
-             for line in zip(*cells, strict=True)]  # fmt: skip
-    return ["| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]]]
+def markdown(columns: dict[str, Sequence[str]]) -> list[str]:
+    """The lines of a table of equally wide cells, the first column to the left, others to the right.
+
+    `columns` are cells by the column's title. A `|` in a cell is escaped, since it would end it.
+    """
+    import pandas
+
+    frame = pandas.DataFrame({title: list(cells) for title, cells in columns.items()}, dtype=str)
+    frame = frame.map(_escaped).rename(columns=_escaped)
+    alignment = ["left"] + ["right"] * (len(columns) - 1)
+    table = frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)
+    return table.splitlines()
+
+
+def csv(rows: list[dict], columns: Sequence[str]) -> bytes:
+    """Rows as CSV in UTF-8, a header first; a lone surrogate becomes its escape."""
+    import pandas
+
+    text = pandas.DataFrame(rows, columns=list(columns)).to_csv(index=False, lineterminator="\n")
+    return text.encode("utf-8", errors="backslashreplace")
 
 
 def percent(part: float | None, whole: float = 1) -> str:
     """`part` of `whole` as `12.5%`; a dash where there is no figure."""
     return "–" if part is None else f"{part / whole:.1%}"
+
+
+def share(part: float, whole: float) -> float | None:
+    """part / whole, rounded to four digits; None if there is nothing to divide by."""
+    return round(part / whole, 4) if whole else None
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import perturbations
 from lib import cli, rows, tables
+from lib.errors import UserError
+from lib.progress import say
 from lib.quality import contamination, duplicates, likeness
 from lib.tiny import problems
 
@@ -35,7 +37,10 @@ def planted(base: list[str], rng: random.Random) -> list[tuple[str, str]]:
     """(text, kind): the problems, kind "", and behind them changed copies of a fifth, the kinds in turn."""
     kinds = list(perturbations.SAME_PROBLEM.items())
     chosen = rng.sample(base, len(base) // 5)
-    copies = [(kinds[n % len(kinds)][1](text, rng), kinds[n % len(kinds)][0]) for n, text in enumerate(chosen)]
+    copies = [
+        (kinds[n % len(kinds)][1](text, rng), kinds[n % len(kinds)][0])
+        for n, text in enumerate(chosen)
+    ]
     return [(text, "") for text in base] + copies
 
 
@@ -79,7 +84,9 @@ def near_duplicates(count: int, seed: int) -> Iterator[str]:
     of["all"], hits["all"] = len(texts) - of[""], hits.total() - hits[""]
     lines = [*perturbations.SAME_PROBLEM, "all"]
     shares = [tables.percent(hits[kind], of[kind]) for kind in lines]
-    yield from tables.markdown({"near-duplicates": lines, "planted": [f"{of[k]:,}" for k in lines], "found": shares})
+    yield from tables.markdown(
+        {"near-duplicates": lines, "planted": [f"{of[k]:,}" for k in lines], "found": shares}
+    )
     yield ""
     figures = {
         "distinct problems dropped wrongly": f"{hits['']} of {of['']:,}",
@@ -101,14 +108,22 @@ def benchmark(benchmark_path: str, clean_path: str, seed: int) -> Iterator[str]:
             made = [{"question": p.question} for p in problems.fresh(300, seed)]
             rows.write_whole(benchmark_path, b"".join(rows.dumps(row) + b"\n" for row in made))
         asked = [question for _, question in contamination.questions(benchmark_path)]
-        clean = [text for _, text in contamination.questions(clean_path)] if clean_path else distinct(5000, f"clean {seed}")
+        clean = (
+            [text for _, text in contamination.questions(clean_path)]
+            if clean_path
+            else distinct(5000, f"clean {seed}")
+        )
         known = contamination.Benchmarks([benchmark_path])
-        strict = known if clean_path else contamination.Benchmarks([benchmark_path], same_numbers=True)
+        strict = (
+            known if clean_path else contamination.Benchmarks([benchmark_path], same_numbers=True)
+        )
     shares = [
         tables.percent(sum(known.find(change(q, rng)) is not None for q in asked), len(asked))
         for change in perturbations.LEAKS.values()
     ]
-    yield from tables.markdown({f"copies of {len(asked):,} questions": list(perturbations.LEAKS), "found": shares})
+    yield from tables.markdown(
+        {f"copies of {len(asked):,} questions": list(perturbations.LEAKS), "found": shares}
+    )
     yield ""
     started = time.perf_counter()
     alarms = [(text, hit) for text in clean if (hit := strict.find(text))]
@@ -121,10 +136,14 @@ def benchmark(benchmark_path: str, clean_path: str, seed: int) -> Iterator[str]:
 
 def main(problems: int = 20000, benchmark_path: str = "", clean_path: str = "", seed: int = 0):
     if problems < 100 or bool(benchmark_path) != bool(clean_path):
-        raise cli.UserError(f"--problems {problems}: at least 100; --benchmark_path and --clean_path go together")
+        raise UserError(
+            f"--problems {problems}: at least 100; --benchmark_path and --clean_path go together"
+        )
     for path in filter(None, (benchmark_path, clean_path)):
         contamination.questions(path)
-    cli.say(f"{problems:,} distinct problems and {problems // 5:,} changed copies; datasketch on a third of them")
+    say(
+        f"{problems:,} distinct problems and {problems // 5:,} changed copies; datasketch on a third of them"
+    )
     print("\n".join(near_duplicates(problems, seed)), flush=True)
     print("\n" + "\n".join(benchmark(benchmark_path, clean_path, seed)))
 

@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 
 from lib import cli, models, rows
+from lib.errors import UserError
+from lib.progress import say
 from lib.tiny import problems
 from lib.training import train_log
 
@@ -47,12 +49,17 @@ def plain(model_path: str, questions: list[dict], steps: int, folder: str) -> No
         texts = [c[0]["content"] for c in completions]
         return registry.answer(texts, golds=answer, layout=layout, truncated=[False] * len(texts))
 
-    schedule = loop.Schedule(SETTINGS["learning_rate"], 1, SETTINGS["batch_size"], 1, steps, "none", 0)
+    schedule = loop.Schedule(
+        SETTINGS["learning_rate"], 1, SETTINGS["batch_size"], 1, steps, "none", 0
+    )
     config = GRPOConfig(output_dir=f"{folder}/trl", num_generations=SETTINGS["num_generations"], beta=0.0, temperature=1.0,
                         max_completion_length=SETTINGS["max_completion_length"], use_vllm=False,
                         **schedule.arguments(SETTINGS["batch_size"], 1)
                         | {"max_steps": steps, "lr_scheduler_type": "constant_with_warmup"})  # fmt: skip
-    asked = [{"prompt": [{"role": "user", "content": q["question"]}], "answer": q["answer"]} for q in questions]
+    asked = [
+        {"prompt": [{"role": "user", "content": q["question"]}], "answer": q["answer"]}
+        for q in questions
+    ]
     trainer = GRPOTrainer(model=AutoModelForCausalLM.from_pretrained(model_path, dtype="float32"), reward_funcs=pay, args=config,
                           processing_class=AutoTokenizer.from_pretrained(model_path), train_dataset=Dataset.from_list(asked),
                           callbacks=[train_log.callback(Path(folder), shown=())])  # fmt: skip
@@ -64,10 +71,14 @@ def stage(backend: str, model_path: str, data_path: str, steps: int, folder: str
     """The stage by its command line, as a user runs it."""
     flags = {**SETTINGS, "model_path": model_path, "data_path": data_path, "save_path": f"{folder}/model", "backend": backend,
              "max_steps": steps, "lora_rank": 0, "rewards": "answer=1", "format": "boxed", "system_prompt": ""}  # fmt: skip
-    command = [sys.executable, str(rows.ROOT / "exp/grpo.py"), *(f"--{k}={v}" for k, v in flags.items())]
+    command = [
+        sys.executable,
+        str(rows.ROOT / "exp/grpo.py"),
+        *(f"--{k}={v}" for k, v in flags.items()),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise cli.UserError(f"grpo --backend {backend}: {done.stderr.strip().splitlines()[-1]}")
+        raise UserError(f"grpo --backend {backend}: {done.stderr.strip().splitlines()[-1]}")
 
 
 def speed(folder: Path) -> tuple[float, list[float]]:
@@ -80,9 +91,16 @@ def speed(folder: Path) -> tuple[float, list[float]]:
 def main(model_path: str, steps: int = 20, rounds: int = 2):
     model = models.find(model_path)
     if steps <= QUIET or rounds < 1:
-        raise cli.UserError(f"--steps {steps} --rounds {rounds}: more than {QUIET} steps, and at least one round")
-    cli.say(f"{rounds} rounds of {steps} GRPO steps, plain TRL, unsloth and hf in turn, with {model.name}: some minutes")
-    questions = [{"question": p.question, "answer": str(p.answer)} for p in problems.training(8 * steps, "bench")]
+        raise UserError(
+            f"--steps {steps} --rounds {rounds}: more than {QUIET} steps, and at least one round"
+        )
+    say(
+        f"{rounds} rounds of {steps} GRPO steps, plain TRL, unsloth and hf in turn, with {model.name}: some minutes"
+    )
+    questions = [
+        {"question": p.question, "answer": str(p.answer)}
+        for p in problems.training(8 * steps, "bench")
+    ]
     speeds: dict[str, list[float]] = {"plain TRL": [], "hf": [], "unsloth": []}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "train.jsonl")
@@ -98,15 +116,19 @@ def main(model_path: str, steps: int = 20, rounds: int = 2):
                     process.start()
                     process.join()
                     if process.exitcode:
-                        raise cli.UserError("plain TRL failed; its message is above")
+                        raise UserError("plain TRL failed; its message is above")
                 else:
                     stage(name, model.path, str(data), steps, str(out))
                 rate, paid = speed(out if name == "plain TRL" else out / "model")
                 found.append(rate)
-                cli.say(f"round {turn + 1}: {name} {rate:.2f} steps/s, mean reward {statistics.mean(paid):.3f}")
+                say(
+                    f"round {turn + 1}: {name} {rate:.2f} steps/s, mean reward {statistics.mean(paid):.3f}"
+                )
     print("| GRPO | steps/s | over plain TRL |\n| --- | --: | --: |")
     for name, found in speeds.items():
-        ratio = statistics.median(ours / bare for ours, bare in zip(found, speeds["plain TRL"], strict=True))
+        ratio = statistics.median(
+            ours / bare for ours, bare in zip(found, speeds["plain TRL"], strict=True)
+        )
         print(f"| {name} | {statistics.median(found):.2f} | {ratio:.2f} |")
 
 

@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable
 
 _NAMES = "Amara Bjorn Carlos Divya Emeka Farid Greta Hiro Ingrid Jamal Katya Lucia Mateo Nadia Oskar Priya Rashid Sofia".split()
-_FILLERS = "now also please really then very here actually simply exactly today well just indeed".split()
+_FILLERS = (
+    "now also please really then very here actually simply exactly today well just indeed".split()
+)
 _OTHERS = "thing matter certain various several amount table garden paper silver window market river careful simple quiet".split()
 # Words that begin sentences with a capital and are no names.
 _FIRST = frozenset(
@@ -13,7 +15,9 @@ _FIRST = frozenset(
     "Compute Suppose Determine Evaluate Four Five Six One Which Given Assume Half Some As All And But So This That".split()
 )
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_NUMERIC = frozenset([*_SMALL, *"half twice double triple quarter first second third fourth".split()])
+_NUMERIC = frozenset(
+    [*_SMALL, *"half twice double triple quarter first second third fourth".split()]
+)
 
 
 def _places(text: str) -> list[str]:
@@ -40,12 +44,18 @@ def word_inserted(text: str, rng: random.Random) -> str:
 
 def word_every_7(text: str, rng: random.Random) -> str:
     words = text.split()
-    return " ".join(w for i in range(0, len(words), 7) for w in [*words[i : i + 7], rng.choice(_FILLERS)])
+    return " ".join(
+        w for i in range(0, len(words), 7) for w in [*words[i : i + 7], rng.choice(_FILLERS)]
+    )
 
 
 def word_dropped(text: str, rng: random.Random) -> str:
     parts = text.split()
-    plain = [i for i, w in enumerate(parts) if w.lower() in ("the", "a", "an", "of", "is", "are", "and", "to", "in", "has")]
+    plain = [
+        i
+        for i, w in enumerate(parts)
+        if w.lower() in ("the", "a", "an", "of", "is", "are", "and", "to", "in", "has")
+    ]
     if plain:
         del parts[rng.choice(plain)]
     return " ".join(parts)
@@ -54,7 +64,11 @@ def word_dropped(text: str, rng: random.Random) -> str:
 def typo(text: str, rng: random.Random, share: int = 60) -> str:
     """In one of `share` characters, at least once, two neighbouring letters are exchanged."""
     made = list(text)
-    spots = [i for i in range(len(made) - 1) if made[i].isalpha() and made[i + 1].isalpha() and made[i] != made[i + 1]]
+    spots = [
+        i
+        for i in range(len(made) - 1)
+        if made[i].isalpha() and made[i + 1].isalpha() and made[i] != made[i + 1]
+    ]
     for i in rng.sample(spots, min(len(spots), max(1, len(text) // share))):
         made[i], made[i + 1] = made[i + 1], made[i]
     return "".join(made)
@@ -67,7 +81,9 @@ def case(text: str, rng: random.Random) -> str:
 def stops(text: str, rng: random.Random) -> str:
     """Sentences end in other marks, or in none."""
     return re.sub(
-        r"(?<![0-9])[.,;:?!](?![0-9])|(?<=[0-9])[.,;:?!](?=\s|$)", lambda m: rng.choice(("", m[0] * 2, " " + m[0])), text
+        r"(?<![0-9])[.,;:?!](?![0-9])|(?<=[0-9])[.,;:?!](?=\s|$)",
+        lambda m: rng.choice(("", m[0] * 2, " " + m[0])),
+        text,
     )
 
 
@@ -85,15 +101,23 @@ def clauses(text: str, rng: random.Random) -> str:
     if len(sentences) > 1:
         return " ".join(s.strip() for s in [*sentences[1:], sentences[0]])
     both = re.match(r"(.*?)( if |, and | when |, )(.*?)([.?!]*)$", text, re.DOTALL)
-    return f"{both[2].strip(' ,')} {both[3]}, {both[1]}{both[4]}" if both and not both[3][:1].isdigit() else text
+    return (
+        f"{both[2].strip(' ,')} {both[3]}, {both[1]}{both[4]}"
+        if both and not both[3][:1].isdigit()
+        else text
+    )
 
 
 def numbers_written(text: str, rng: random.Random) -> str:
     """`3` as `three`, `three` as `3`, `1000` as `1,000` and the reverse."""
     text = re.sub(
-        r"(?<![\w.,^/'(*+=-])(?<![-+*/=^] )(?:[0-9]|1[0-2])(?![\w.,^/)'*+=-]|\s*[-+*/=^])", lambda m: _SMALL[int(m[0])], text
+        r"(?<![\w.,^/'(*+=-])(?<![-+*/=^] )(?:[0-9]|1[0-2])(?![\w.,^/)'*+=-]|\s*[-+*/=^])",
+        lambda m: _SMALL[int(m[0])],
+        text,
     )
-    text = re.sub(r"[0-9]+,[0-9]{3}\b", lambda m: m[0].replace(",", ""), text) if "," in text else text
+    text = (
+        re.sub(r"[0-9]+,[0-9]{3}\b", lambda m: m[0].replace(",", ""), text) if "," in text else text
+    )
     return re.sub(r"(?<![\w.,])[0-9]{4,6}(?![\w.,])", lambda m: f"{int(m[0]):,}", text)
 
 
@@ -104,12 +128,18 @@ def renamed(text: str, rng: random.Random) -> str:
     )
     names = sorted(found - _FIRST)
     others = dict(zip(names, rng.sample(_NAMES, min(len(names), len(_NAMES))), strict=False))
-    return re.sub(r"\b(?:" + "|".join(map(re.escape, others)) + r")\b", lambda m: others[m[0]], text) if others else text
+    return (
+        re.sub(r"\b(?:" + "|".join(map(re.escape, others)) + r")\b", lambda m: others[m[0]], text)
+        if others
+        else text
+    )
 
 
 def renumbered(text: str, rng: random.Random) -> str:
     """Every number is another one with as many digits."""
-    return re.sub(r"[0-9]+", lambda m: str(rng.randint(10 ** (len(m[0]) - 1), 10 ** len(m[0]) - 1)), text)
+    return re.sub(
+        r"[0-9]+", lambda m: str(rng.randint(10 ** (len(m[0]) - 1), 10 ** len(m[0]) - 1)), text
+    )
 
 
 def renamed_and_renumbered(text: str, rng: random.Random) -> str:
@@ -118,8 +148,18 @@ def renamed_and_renumbered(text: str, rng: random.Random) -> str:
 
 def wrapped(text: str, rng: random.Random) -> str:
     """With words before and behind that belong to no problem."""
-    before = ("Solve the following problem: ", "Question: ", "Please help me with my homework.\n\n", "Here is a math problem. ")
-    behind = ("", "\nThink step by step.", " Show all your work and put the final answer in a box.", "\nAnswer:")
+    before = (
+        "Solve the following problem: ",
+        "Question: ",
+        "Please help me with my homework.\n\n",
+        "Here is a math problem. ",
+    )
+    behind = (
+        "",
+        "\nThink step by step.",
+        " Show all your work and put the final answer in a box.",
+        "\nAnswer:",
+    )
     return rng.choice(before) + text + rng.choice(behind)
 
 

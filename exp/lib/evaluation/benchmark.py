@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lib import cli, models, progress, rows
+from lib import models, progress, rows
+from lib.errors import UserError
 from lib.grading import answers
 from lib.inference import generate
 from lib.inference.requests import Reply, Request
 from lib.output import Output
+from lib.progress import say
 
 
 @dataclass(frozen=True)
@@ -49,31 +51,40 @@ class Plan:
         object.__setattr__(self, "temperature", limited.temperature)
         object.__setattr__(self, "max_tokens", limited.max_tokens)
         if self.n_sampling < 1:
-            raise cli.UserError(f"--n_sampling {self.n_sampling}: at least 1 sample a problem")
+            raise UserError(f"--n_sampling {self.n_sampling}: at least 1 sample a problem")
         if self.n_sampling > 1 and self.temperature == 0:
-            raise cli.UserError(f"--temperature 0 gives {self.n_sampling} times the same sample; use 0.3, or --n_sampling 1")
+            raise UserError(
+                f"--temperature 0 gives {self.n_sampling} times the same sample; use 0.3, or --n_sampling 1"
+            )
 
 
-def read(path: str, text_key: str, count: int | None = None, is_gold: Callable[[str], bool] = bool) -> list[dict]:
+def read(
+    path: str, text_key: str, count: int | None = None, is_gold: Callable[[str], bool] = bool
+) -> list[dict]:
     """The first `count` rows of a benchmark file, each with a gold that `is_gold` accepts; the others are said and left out.
 
     UserError for a missing key, with FILE:LINE, and where no gold is left.
     """
     if count is not None and count < 1:
-        raise cli.UserError(f"--num_problems {count}: at least 1 problem")
-    found = [(p, row | {"answer": str(row["answer"]).strip()}) for p, row in rows.read_placed(path, need=(text_key, "answer"))][
-        :count
-    ]
+        raise UserError(f"--num_problems {count}: at least 1 problem")
+    found = [
+        (p, row | {"answer": str(row["answer"]).strip()})
+        for p, row in rows.read_placed(path, need=(text_key, "answer"))
+    ][:count]
     for place, row in found:
         if not isinstance(row[text_key], str) or not isinstance(row.get("id", ""), str):
-            raise cli.UserError(f"{place}: {text_key!r} and 'id' must be text")
+            raise UserError(f"{place}: {text_key!r} and 'id' must be text")
     if count is not None and count > len(found):
-        raise cli.UserError(f"--num_problems {count}: {path} has {len(found):,}")
-    bad = [f"{place}: unparsable gold {row['answer'][:60]!r}" for place, row in found if not is_gold(row["answer"])]
+        raise UserError(f"--num_problems {count}: {path} has {len(found):,}")
+    bad = [
+        f"{place}: unparsable gold {row['answer'][:60]!r}"
+        for place, row in found
+        if not is_gold(row["answer"])
+    ]
     if bad:
-        cli.say(f"{bad[0]}; {len(bad):,} such rows are left out, not scored")
+        say(f"{bad[0]}; {len(bad):,} such rows are left out, not scored")
     if len(bad) == len(found):
-        raise cli.UserError(f"{path}: no row has a gold that can be scored")
+        raise UserError(f"{path}: no row has a gold that can be scored")
     return [row for _, row in found if is_gold(row["answer"])]
 
 
@@ -86,21 +97,29 @@ def problem(row: dict, text: str, gold: str, chat: tuple[dict, ...]) -> Problem:
 def label(model_type: str) -> str:
     """A model's name as part of a file's name; UserError where it cannot be one."""
     if not re.fullmatch(r"[\w.+=-]+", model_type):
-        raise cli.UserError(f"--model_type {model_type!r}: letters, digits and ._+=- only, it is part of a file's name")
+        raise UserError(
+            f"--model_type {model_type!r}: letters, digits and ._+=- only, it is part of a file's name"
+        )
     return model_type
 
 
-def ask(result_path: Path, plan: Plan, problems: list[Problem], inputs: tuple[str, ...], overwrite: bool) -> list[dict]:
+def ask(
+    result_path: Path, plan: Plan, problems: list[Problem], inputs: tuple[str, ...], overwrite: bool
+) -> list[dict]:
     """Sample every problem `n_sampling` times into `…_responses.json` beside the result, one row a sample, and return the rows.
 
     Each is kept as it comes: after a kill finished ones are not asked for again. A prompt too long for the context is dropped.
     """
     repeated = len(problems) - len({p.id for p in problems})
     if repeated:
-        raise cli.UserError(f"{', '.join(inputs)}: {repeated} problems are there twice")
+        raise UserError(f"{', '.join(inputs)}: {repeated} problems are there twice")
     path = str(result_path.with_name(f"{result_path.stem}_responses.json"))
     n, prompts = plan.n_sampling, prompt_hash(problems)
-    settings = {"model": models.identity(plan.model), "temperature": plan.temperature, "top_p": plan.top_p}
+    settings = {
+        "model": models.identity(plan.model),
+        "temperature": plan.temperature,
+        "top_p": plan.top_p,
+    }
     settings |= {
         "max_tokens": plan.max_tokens,
         "n_sampling": n,
@@ -110,21 +129,28 @@ def ask(result_path: Path, plan: Plan, problems: list[Problem], inputs: tuple[st
     }
     out = Output(path, plan.stage, settings, inputs, overwrite)
     if out.finished:
-        cli.say(f"{path} is finished: {generate.summary(out)}; its samples are graded again")
+        say(f"{path} is finished: {out.summary()}; its samples are graded again")
         return rows.read(path)
-    cli.say(f"{n} sample{'s' * (n > 1)} of each of {len(problems):,} problems of {plan.dataset} with {plan.model.name} -> {path}")
+    say(
+        f"{n} sample{'s' * (n > 1)} of each of {len(problems):,} problems of {plan.dataset} with {plan.model.name} -> {path}"
+    )
     asked = generate.sampling(plan.temperature, plan.top_p, plan.max_tokens)
     if plan.model.max_model_len and plan.max_tokens >= plan.model.max_model_len:
-        raise cli.UserError(f"--max_tokens {plan.max_tokens} leaves no room for a prompt in the context of "
+        raise UserError(f"--max_tokens {plan.max_tokens} leaves no room for a prompt in the context of "
                             f"{plan.model.max_model_len} tokens; lower it, or raise --max_model_len")  # fmt: skip
-    out.open(generate.notes(plan.backend))
+    out.open(provenance.notes(plan.backend))
 
     def request(key: int) -> Request:
         return Request(key, list(problems[key // n].chat), asked, rows.derive_seed(plan.seed, key))
 
     def accept(reply: Reply) -> tuple:
         problem, sample = problems[reply.key // n], reply.key % n
-        row = {"id": problem.id, "sample": sample, "source_dataset": problem.source, "original_id": problem.original_id}
+        row = {
+            "id": problem.id,
+            "sample": sample,
+            "source_dataset": problem.source,
+            "original_id": problem.original_id,
+        }
         row |= {"problem": problem.text, "answer": problem.gold}
         if not reply.refused:
             (only,) = (generate.with_opening_tag(c, plan.model.think) for c in reply.completions)
@@ -137,9 +163,11 @@ def ask(result_path: Path, plan: Plan, problems: list[Problem], inputs: tuple[st
     generate.run(out, lambda: plan.backend.load(plan.model), (request(k) for k in range(total) if k not in out), accept, total,
                  plan.backend.batch_size)  # fmt: skip
     if out.dropped.total() == total:
-        raise cli.UserError(f"{out.path}: no sample is left: {progress.reasons(out.dropped)}; nothing is written")
+        raise UserError(
+            f"{out.path}: no sample is left: {progress.reasons(out.dropped)}; nothing is written"
+        )
     out.finish(total)
-    generate.done(out)
+    out.done()
     return rows.read(path)
 
 
@@ -150,8 +178,13 @@ def problem_hash(problems: list[Problem]) -> str:
 
 def prompt_hash(problems: list[Problem]) -> str:
     """What is asked beside the problems themselves: the same for two runs that can be compared."""
-    frames = {tuple((m["role"], m["content"].replace(p.text, "{problem}")) for m in p.chat) for p in problems}
-    return rows.row_id(*(f"{role}:{content}" for frame in sorted(frames) for role, content in frame))
+    frames = {
+        tuple((m["role"], m["content"].replace(p.text, "{problem}")) for m in p.chat)
+        for p in problems
+    }
+    return rows.row_id(
+        *(f"{role}:{content}" for frame in sorted(frames) for role, content in frame)
+    )
 
 
 def verdict(row: dict, strict: bool = False) -> dict:
@@ -167,12 +200,18 @@ def verdict(row: dict, strict: bool = False) -> dict:
 
 def grade(row: dict) -> dict:
     """A sample with its lenient `verdict`, and `correct_strict`."""
-    return row | verdict(row) | {"correct_strict": answers.grade(row["response"], row["answer"], strict=True).correct}
+    return (
+        row
+        | verdict(row)
+        | {"correct_strict": answers.grade(row["response"], row["answer"], strict=True).correct}
+    )
 
 
-def prepared(model_path: str, adapter_path: str = "", max_model_len: int | None = None) -> models.Model:
+def prepared(
+    model_path: str, adapter_path: str = "", max_model_len: int | None = None
+) -> models.Model:
     """The model, its adapter, and a context of another length than configs/models.yaml says."""
     model = models.find(model_path, adapter_path)
     if max_model_len is not None and max_model_len < 1:
-        raise cli.UserError(f"--max_model_len {max_model_len}: at least 1 token")
+        raise UserError(f"--max_model_len {max_model_len}: at least 1 token")
     return replace(model, max_model_len=max_model_len) if max_model_len else model

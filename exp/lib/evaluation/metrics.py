@@ -18,7 +18,9 @@ def _shares(counts: Counts) -> list[float]:
     if not counts:
         raise ValueError("no problems to score")
     if any(not 0 <= right <= samples or samples < 1 for right, samples in counts):
-        raise ValueError("each problem needs at least one sample and between none and all of them right")
+        raise ValueError(
+            "each problem needs at least one sample and between none and all of them right"
+        )
     return [right / samples for right, samples in counts]
 
 
@@ -37,7 +39,9 @@ def pass_at_k(counts: Counts, k: int) -> float:
     _shares(counts)
     fewest = min(samples for _, samples in counts)
     if not 1 <= k <= fewest:
-        raise ValueError(f"pass@{k} needs k from 1 to the samples per problem, of which one problem has {fewest}")
+        raise ValueError(
+            f"pass@{k} needs k from 1 to the samples per problem, of which one problem has {fewest}"
+        )
     return math.fsum(1 - math.comb(n - c, k) / math.comb(n, k) for c, n in counts) / len(counts)
 
 
@@ -52,7 +56,9 @@ def vote(answers: Sequence[str | None], equal: Callable[[str, str], bool]) -> li
         if answer is None:
             continue
         if answer not in class_of:
-            match = next((members for members in classes if equal(answers[members[0]], answer)), None)
+            match = next(
+                (members for members in classes if equal(answers[members[0]], answer)), None
+            )
             if match is None:
                 classes.append(match := [])
             class_of[answer] = match
@@ -60,22 +66,33 @@ def vote(answers: Sequence[str | None], equal: Callable[[str, str], bool]) -> li
     return sorted(classes, key=len, reverse=True)
 
 
-def maj_at_k(votes: Sequence[Sequence[str | None]], golds: Sequence[str], k: int, equal: Callable[[str, str], bool]) -> float:
+def maj_at_k(
+    votes: Sequence[Sequence[str | None]],
+    golds: Sequence[str],
+    k: int,
+    equal: Callable[[str, str], bool],
+) -> float:
     """Mean over problems of whether the majority answer of the first k samples is right (self-consistency).
 
     A tie of the t largest classes is drawn by lot, so it earns its expected credit: 1/t if one of them equals gold. No vote at
     all earns 0. Wang et al. 2022, arXiv 2203.11171. ValueError if k is below 1 or above the samples of any problem.
     """
     if not votes or len(votes) != len(golds):
-        raise ValueError(f"maj@{k} needs one gold answer per problem, and got {len(golds)} for {len(votes)} problems")
+        raise ValueError(
+            f"maj@{k} needs one gold answer per problem, and got {len(golds)} for {len(votes)} problems"
+        )
     fewest = min(map(len, votes))
     if not 1 <= k <= fewest:
-        raise ValueError(f"maj@{k} needs k from 1 to the samples per problem, of which one problem has {fewest}")
+        raise ValueError(
+            f"maj@{k} needs k from 1 to the samples per problem, of which one problem has {fewest}"
+        )
     credit = []
     for answers, gold in zip(votes, golds, strict=True):
         classes = vote(answers[:k], equal)
         largest = [c for c in classes if len(c) == len(classes[0])]
-        credit.append(sum(equal(answers[c[0]], gold) for c in largest) / len(largest) if largest else 0.0)
+        credit.append(
+            sum(equal(answers[c[0]], gold) for c in largest) / len(largest) if largest else 0.0
+        )
     return math.fsum(credit) / len(credit)
 
 
@@ -86,7 +103,9 @@ def wilson(right: int, total: int, confidence: float = 0.95) -> tuple[float, flo
     at 0 or n right. ValueError without trials.
     """
     if total < 1 or not 0 <= right <= total:
-        raise ValueError(f"a share needs at least one trial and right ones among them, not {right} of {total}")
+        raise ValueError(
+            f"a share needs at least one trial and right ones among them, not {right} of {total}"
+        )
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     p, shrink = right / total, 1 + z * z / total
     centre = (p + z * z / (2 * total)) / shrink
@@ -94,7 +113,9 @@ def wilson(right: int, total: int, confidence: float = 0.95) -> tuple[float, flo
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def bootstrap(values: Sequence[float], confidence: float = 0.95, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
+def bootstrap(
+    values: Sequence[float], confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
     """(low, high) of the mean of per-problem values: percentile bootstrap over problems (Efron 1979, Ann. Statist. 7, 1-26).
 
     The same values and seed give the same interval, in whatever order the problems come. ValueError without values.
@@ -110,7 +131,9 @@ def bootstrap(values: Sequence[float], confidence: float = 0.95, resamples: int 
     step = max(1, 1_000_000 // len(distinct))  # at most 8 MB of draws at a time
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        means[start : start + size] = rng.multinomial(len(values), times / len(values), size) @ distinct / len(values)
+        means[start : start + size] = (
+            rng.multinomial(len(values), times / len(values), size) @ distinct / len(values)
+        )
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     # Sevenths and the like do not cancel exactly, and 2e-17 must not pass for "above zero"; + 0.0 turns -0.0 into 0.0.
     return round(float(low), 12) + 0.0, round(float(high), 12) + 0.0
@@ -134,7 +157,9 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
     tail, 2 Σ_{i<=m} C(n, i) / 2^n with m the fewer, at most 1. 1.0 if there are none. ValueError for unequal lengths.
     """
     if len(a) != len(b):
-        raise ValueError(f"a paired test needs the same problems on both sides, not {len(a)} and {len(b)}")
+        raise ValueError(
+            f"a paired test needs the same problems on both sides, not {len(a)} and {len(b)}"
+        )
     only_a = sum(bool(x) and not y for x, y in zip(a, b, strict=True))
     only_b = sum(bool(y) and not x for x, y in zip(a, b, strict=True))
     n, tail, term = only_a + only_b, 0, 1
@@ -145,14 +170,20 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
 
 
 def paired_bootstrap(
-    a: Sequence[float], b: Sequence[float], confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+    a: Sequence[float],
+    b: Sequence[float],
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> tuple[float, float, float]:
     """(difference, low, high) of mean(b) - mean(a) over the same problems, drawn together (Efron & Tibshirani 1993, ch. 16).
 
     A problem hard for both models is then drawn for both or neither, so its hardness cancels. ValueError for unequal lengths.
     """
     if len(a) != len(b):
-        raise ValueError(f"a paired interval needs the same problems on both sides, not {len(a)} and {len(b)}")
+        raise ValueError(
+            f"a paired interval needs the same problems on both sides, not {len(a)} and {len(b)}"
+        )
     changes = [y - x for x, y in zip(a, b, strict=True)]
     low, high = bootstrap(changes, confidence, resamples, seed)
     return round(math.fsum(changes) / len(changes), 12), low, high

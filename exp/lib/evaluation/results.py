@@ -3,10 +3,11 @@
 import statistics
 from pathlib import Path
 
-from lib import cli, models, rows, tables
+from lib import models, rows, tables
 from lib.evaluation import metrics
 from lib.evaluation.benchmark import Plan
 from lib.grading import answers
+from lib.progress import say
 
 
 def figures(plan: Plan, asked: int, prompt: str, graded: list[dict]) -> dict:
@@ -51,9 +52,18 @@ def figures(plan: Plan, asked: int, prompt: str, graded: list[dict]) -> dict:
         found["maj_at_n"] = percent(metrics.maj_at_k(votes, golds, n, answers.is_equal))
     for source in dict.fromkeys(s["source_dataset"] for s in graded):
         part = [c for c, g in zip(counts, groups, strict=True) if g[0]["source_dataset"] == source]
-        found["source_stats"][source] = {"total": len(part), "correct": sum(c for c, _ in part), "samples": n * len(part)}
+        found["source_stats"][source] = {
+            "total": len(part),
+            "correct": sum(c for c, _ in part),
+            "samples": n * len(part),
+        }
         found["source_accuracies"][source] = percent(metrics.avg_at_n(part))
-    settings = {"temperature": plan.temperature, "top_p": plan.top_p, "max_tokens": plan.max_tokens, "n_sampling": n}
+    settings = {
+        "temperature": plan.temperature,
+        "top_p": plan.top_p,
+        "max_tokens": plan.max_tokens,
+        "n_sampling": n,
+    }
     found |= settings | {"seed": plan.seed, "prompt": prompt, "grader": answers.version()}
     return found | {
         "avg_input_tokens": round(statistics.mean(prompts), 1),
@@ -111,14 +121,30 @@ def table(r: dict) -> list[str]:
     n, sources = r["n_sampling"], r["source_accuracies"] if len(r["source_accuracies"]) > 1 else {}
     low, high = r["interval"]
     columns = {r["model_type"]: ["all", *sources]}
-    columns["problems"] = [f"{count:,}" for count in (r["total_problems"], *(r["source_stats"][s]["total"] for s in sources))]
-    columns[f"avg@{n}" if n > 1 else "accuracy"] = [tables.percent(a, 100) for a in (r["accuracy"], *sources.values())]
-    whole = {"95% interval": f"{low:.1f}–{high:.1f}", "strict": tables.percent(r["accuracy_strict"], 100)}
+    columns["problems"] = [
+        f"{count:,}"
+        for count in (r["total_problems"], *(r["source_stats"][s]["total"] for s in sources))
+    ]
+    columns[f"avg@{n}" if n > 1 else "accuracy"] = [
+        tables.percent(a, 100) for a in (r["accuracy"], *sources.values())
+    ]
+    whole = {
+        "95% interval": f"{low:.1f}–{high:.1f}",
+        "strict": tables.percent(r["accuracy_strict"], 100),
+    }
     if n > 1:
-        whole |= {f"pass@{n}": tables.percent(r["pass_at_k"], 100), f"maj@{n}": tables.percent(r["maj_at_n"], 100)}
-    whole |= {k.replace("_", " "): tables.percent(r[k], r["total_responses"]) for k in ("wrong", "no_answer", "truncated")}
+        whole |= {
+            f"pass@{n}": tables.percent(r["pass_at_k"], 100),
+            f"maj@{n}": tables.percent(r["maj_at_n"], 100),
+        }
+    whole |= {
+        k.replace("_", " "): tables.percent(r[k], r["total_responses"])
+        for k in ("wrong", "no_answer", "truncated")
+    }
     whole["tokens"] = f"{r['avg_output_tokens']:.0f}"
-    return tables.markdown(columns | {head: [cell, *[""] * len(sources)] for head, cell in whole.items()})
+    return tables.markdown(
+        columns | {head: [cell, *[""] * len(sources)] for head, cell in whole.items()}
+    )
 
 
 def write(path: Path, found: dict, graded: list[dict]) -> None:
@@ -126,5 +152,9 @@ def write(path: Path, found: dict, graded: list[dict]) -> None:
     rows.write_json(path, {"results": found, "records": records(graded)})
     print("\n".join(table(found)))
     if found["not_asked"]:
-        cli.say(f"{found['not_asked']:,} problems did not fit into the context and are not in these figures")
-    cli.say(f"wrote {path}; against another: python exp/compare_evals.py --results_paths BASE.json,{path} --save_path VS.json")
+        say(
+            f"{found['not_asked']:,} problems did not fit into the context and are not in these figures"
+        )
+    say(
+        f"wrote {path}; against another: python exp/compare_evals.py --results_paths BASE.json,{path} --save_path VS.json"
+    )

@@ -19,12 +19,24 @@ from typing import NamedTuple
 from lib.grading import exact, extraction, latex, symbolic
 from lib.grading.extraction import extract, find
 
-__all__ = ["extract", "find", "forget", "gold_of", "grade", "in_parallel", "is_equal", "is_quick", "version"]
+__all__ = [
+    "extract",
+    "find",
+    "forget",
+    "gold_of",
+    "grade",
+    "in_parallel",
+    "is_equal",
+    "is_quick",
+    "version",
+]
 
 _DENIES = re.compile(
     r"\b(?:not|more|less|least|most|between|could|or|step)\b", re.IGNORECASE
 )  # then the last number is no answer
-_PROSE = re.compile(r"^Answer\b|(?<![A-Za-z])[A-Za-z]{3,} (?:[A-Za-z]{2,} .*){2}|[\u3040-\u9fff]{3}")
+_PROSE = re.compile(
+    r"^Answer\b|(?<![A-Za-z])[A-Za-z]{3,} (?:[A-Za-z]{2,} .*){2}|[\u3040-\u9fff]{3}"
+)
 
 
 class Grade(NamedTuple):
@@ -55,7 +67,12 @@ def grade(text: str, gold: str, strict: bool = False) -> Grade:
 
 def gold_of(text: object) -> str | None:
     """The gold answer of a row: as it stands, or the number behind GSM8K's `####`; None where nothing can be compared with it."""
-    if isinstance(text, bool) or not isinstance(text, str | int | float) or isinstance(text, int) and text.bit_length() > 10_000:
+    if (
+        isinstance(text, bool)
+        or not isinstance(text, str | int | float)
+        or isinstance(text, int)
+        and text.bit_length() > 10_000
+    ):
         return None
     gold = str(text).rpartition("####")[2].strip()
     return gold if latex.canonical(gold) else None
@@ -101,7 +118,10 @@ def _decided(answer: str, gold: str) -> tuple[bool, str]:
         return False, "no answer"
     known = exact.quick(ours, theirs)
     if known is not None:
-        return known, f"{'same' if known else 'other'} {'number' if exact.number(exact.without_name(ours)) else 'text'}"
+        return (
+            known,
+            f"{'same' if known else 'other'} {'number' if exact.number(exact.without_name(ours)) else 'text'}",
+        )
     if latex.too_costly(ours) or latex.too_costly(theirs):
         return False, "too costly"
     verdict = _pool().compare(ours, theirs)
@@ -129,7 +149,9 @@ def _bare(text: str) -> str:
     return bare
 
 
-_POOLS: dict[int, symbolic.Pool] = {}  # by process: a forked child must not share its parent's pipes
+_POOLS: dict[
+    int, symbolic.Pool
+] = {}  # by process: a forked child must not share its parent's pipes
 _POOLS_LOCK = threading.Lock()
 
 

@@ -7,18 +7,24 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-_NAME = re.compile(r"^(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?|[A-Za-z]\([A-Za-z]\)|\|[A-Z]{2}\|)\s*=(?![^=<>]*[=<>])\s*")
+_NAME = re.compile(
+    r"^(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?|[A-Za-z]\([A-Za-z]\)|\|[A-Z]{2}\|)\s*=(?![^=<>]*[=<>])\s*"
+)
 _PERCENT = re.compile(r"\s*(?:\\?%|\bper\s?cent(?:age)?\b|\bpct\b)$", re.IGNORECASE)
 _DIGITS = r"(?:\d+\.?\d*|\.\d+)"
 _PLAIN = re.compile(rf"[-+]?{_DIGITS}")
 _RATIO = re.compile(rf"([-+]?)({_DIGITS})/([-+]?{_DIGITS})")
 _FRAC = re.compile(rf"([-+]?)(\d*)\\frac\{{([-+]?{_DIGITS})\}}\{{([-+]?{_DIGITS})\}}")
-_SCIENTIFIC = re.compile(rf"([-+]?{_DIGITS})(?:(?:\\times|\\cdot|\*|×)10\^\{{?([-+]?\d{{1,3}})\}}?|[eE]([-+]?\d{{1,3}}))")
+_SCIENTIFIC = re.compile(
+    rf"([-+]?{_DIGITS})(?:(?:\\times|\\cdot|\*|×)10\^\{{?([-+]?\d{{1,3}})\}}?|[eE]([-+]?\d{{1,3}}))"
+)
 _WORDS = re.compile(r"[A-Za-z]{4,}")  # three letters may still be a product
 _LETTER, _CHOICE = re.compile("[A-J]"), re.compile(r"\(?([A-J])(?:[):]|\.(?!\d))")
 _OTHER = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])")  # `(A) or (B)` names no choice
 _BASED = re.compile(r"\(?(\d\w*?)\)?_\{?(\d+)\}?")
-_NO_VALUE = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?|\d{4}-\d{2}-\d{2}")  # a time or a date, which math-verify works out
+_NO_VALUE = re.compile(
+    r"\d{1,2}:\d{2}(?::\d{2})?|\d{4}-\d{2}-\d{2}"
+)  # a time or a date, which math-verify works out
 _MATRIX = re.compile(r"\\begin\{[pb]?matrix\}(.*)\\end\{[pb]?matrix\}", re.DOTALL)
 _INTERVAL = re.compile(r"([\[(])([^,()\[\]]+),([^,()\[\]]+)([\])])")
 _REPEATING = re.compile(r"([-+]?)(\d+)\.(\d*)\\overline\{(\d+)\}")
@@ -33,7 +39,9 @@ class Number(NamedTuple):
 
 
 # Larger than anything that is written out: only ever compared with itself.
-_INFINITE = {sign + r"\infty": Number(Fraction(f"{sign}1e999"), False, False) for sign in ("", "+", "-")}
+_INFINITE = {
+    sign + r"\infty": Number(Fraction(f"{sign}1e999"), False, False) for sign in ("", "+", "-")
+}
 
 
 def without_name(text: str) -> str:
@@ -48,7 +56,9 @@ def number(text: str) -> Number | None:
     percent = _PERCENT.search(text)
     text = text[: percent.start()] if percent else text
     text = re.sub(r"^([-+]?\d+) (\d+)/(\d+)$", r"\1\\frac{\2}{\3}", text)  # 3 1/2
-    if re.search(r"\d \d", text):  # two numbers, or more; where blanks part thousands, they are gone
+    if re.search(
+        r"\d \d", text
+    ):  # two numbers, or more; where blanks part thousands, they are gone
         return None
     text = _tight(text)
     if text[:1] == "(" and text[-1] == ")" and _encloses(text):
@@ -69,7 +79,11 @@ def number(text: str) -> Number | None:
         return Number(Fraction(m[1]) * Fraction(10) ** int(m[2] or m[3]), True, bool(percent))
     else:
         return None
-    return Number(Fraction(sign * above, 1) / below, "." in text and m.re != _REPEATING, bool(percent)) if below else None
+    return (
+        Number(Fraction(sign * above, 1) / below, "." in text and m.re != _REPEATING, bool(percent))
+        if below
+        else None
+    )
 
 
 def same_number(a: Number, b: Number) -> bool:
@@ -105,16 +119,24 @@ def quick(answer: str, gold: str) -> bool | None:
         return same_number(a, b)
     if a and _NO_VALUE.fullmatch(theirs) or b and _NO_VALUE.fullmatch(ours):
         return False
-    if ours.count("'") != theirs.count("'") and not (ours.isalpha() or theirs.isalpha()):  # a derivative; math-verify drops it
+    if ours.count("'") != theirs.count("'") and not (
+        ours.isalpha() or theirs.isalpha()
+    ):  # a derivative; math-verify drops it
         return False
-    if re.search(r"\d \d", ours) and not re.search(r"\d \d", theirs):  # several numbers; math-verify multiplies them
+    if re.search(r"\d \d", ours) and not re.search(
+        r"\d \d", theirs
+    ):  # several numbers; math-verify multiplies them
         return False
     if (_WORDS.fullmatch(ours) or _WORDS.fullmatch(theirs)) and ours.isalpha() and theirs.isalpha():
         return ours.casefold() == theirs.casefold()
     if (first := _numbers(ours)) and (second := _numbers(theirs)) and first[0] == second[0]:
         return len(first[1]) == len(second[1]) and all(map(same_number, first[1], second[1]))
     for letter, choice in ((ours, theirs), (theirs, ours)):
-        if _LETTER.fullmatch(letter) and (named := _CHOICE.match(choice)) and not _OTHER.search(choice, named.end()):
+        if (
+            _LETTER.fullmatch(letter)
+            and (named := _CHOICE.match(choice))
+            and not _OTHER.search(choice, named.end())
+        ):
             return named[1] == letter
     return None
 
@@ -128,9 +150,15 @@ def _numbers(text: str) -> tuple[str, list[Number]] | None:
     """(kind, values) of a canonical list, pair, interval or matrix of plain numbers; sets sorted, as their order is none."""
     if m := _MATRIX.fullmatch(text):
         table = [row.split("&") for row in re.split(r"\\\\", m[1]) if row.strip()]
-        kind, items = f"matrix {[len(row) for row in table]}", [cell.strip() for row in table for cell in row]
+        kind, items = (
+            f"matrix {[len(row) for row in table]}",
+            [cell.strip() for row in table for cell in row],
+        )
     elif m := _INTERVAL.fullmatch(text):
-        kind, items = "interval", [{"[": "1", "(": "2"}[m[1]], m[2].strip(), m[3].strip(), {"]": "1", ")": "2"}[m[4]]]
+        kind, items = (
+            "interval",
+            [{"[": "1", "(": "2"}[m[1]], m[2].strip(), m[3].strip(), {"]": "1", ")": "2"}[m[4]]],
+        )
     elif found := split_list(text):
         kind, items = found if found[0] in ("(", "[") else ("set", found[1])
     else:

@@ -11,7 +11,9 @@ _TAGS = "answer|solution|final_answer"
 _TAG = re.compile(rf"<({_TAGS})>((?:(?!<(?:{_TAGS})>).)*?)</\1>", re.IGNORECASE | re.DOTALL)
 _OPEN_TAG = re.compile(rf"<(?:{_TAGS})>", re.IGNORECASE)
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(.+)$", re.MULTILINE)
-_HEADING = re.compile(r"(?:\*\*)?(?:\w+\s+)?\d+(?:[.):]\s+(?!I hope)|:?\s*\*\*\s*)[A-Za-z]|[A-Za-z]+\s+\d+\s*:")
+_HEADING = re.compile(
+    r"(?:\*\*)?(?:\w+\s+)?\d+(?:[.):]\s+(?!I hope)|:?\s*\*\*\s*)[A-Za-z]|[A-Za-z]+\s+\d+\s*:"
+)
 _PHRASE = re.compile(
     r"\b(?:final\s+)?(?:answers?|result|solution)\b(?![ \t]+choice)[^.\n:=$]{0,60}?(?:\bis\b(?!\s+not\b)|\bare\b|:|=)\s*"
     r"|^[ \t]*(?:\*\*)?A(?:nswer)?(?:\*\*)?[ \t]*:\s*|答案\s*(?:是|为|[:：])\s*",
@@ -66,7 +68,9 @@ def find(text: str, strict: bool = False) -> Found | None:
     thought, said = chat.split_think(text)
     if run_on := _RUNS_ON.search(said, len(said) - len(said.lstrip())):
         before = said[: run_on.start()]
-        said = before if before.strip() and ("|" in run_on[0] or _stated(before)) else said  # it may restate the task first
+        said = (
+            before if before.strip() and ("|" in run_on[0] or _stated(before)) else said
+        )  # it may restate the task first
     found = _stated(said)
     if strict or found:
         return found
@@ -81,7 +85,11 @@ def _stated(text: str) -> Found | None:
     if tags:
         inside = tags[-1].strip()
         short = len(inside) <= 80 and "\n" not in inside
-        found = Found(inside, "tag") if short and not _PHRASE.search(inside) else _stated(inside) or _last(inside)
+        found = (
+            Found(inside, "tag")
+            if short and not _PHRASE.search(inside)
+            else _stated(inside) or _last(inside)
+        )
         return Found(found.answer, "tag") if found and found.answer.strip("#* ") else None
     for line in reversed(_HASHES.findall(text)):
         if not _HEADING.match(line) and (m := _NUMBER.search(line)):
@@ -95,7 +103,9 @@ def _stated(text: str) -> Found | None:
 
 def _value(text: str) -> str | None:
     """What a sentence such as "the answer is …" names: its first formula, number or letter, or the few words themselves."""
-    text = re.sub(r"^[*: \t]*\n\s*(?:[-•*]|\d+[.)])[ \t]+(?=\S)", "", text).lstrip("*: \t\n")  # a list's mark is no sign
+    text = re.sub(r"^[*: \t]*\n\s*(?:[-•*]|\d+[.)])[ \t]+(?=\S)", "", text).lstrip(
+        "*: \t\n"
+    )  # a list's mark is no sign
     maths = _MATHS.match(text)
     if maths:  # `$1$ and $2$` is one answer
         end = maths.end()
@@ -112,13 +122,21 @@ def _value(text: str) -> str | None:
     number = _NUMBER.match(sentence)
     if number and not _GOES_ON.match(sentence, number.end()):
         return number[0]
-    if len(sentence) <= 40 and re.search(r"[\d=^\\({]", sentence) and not re.search(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}", sentence):
+    if (
+        len(sentence) <= 40
+        and re.search(r"[\d=^\\({]", sentence)
+        and not re.search(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}", sentence)
+    ):
         return sentence.strip("$")  # an expression: x^2 + 1, (2, 3), x = 5
     if later := _later(sentence):
         return later
     if letter := _LETTER.search(sentence):
         return letter[1]
-    return sentence if re.fullmatch(r"[A-Za-z][A-Za-z' -]{0,30}", sentence) and len(sentence.split()) <= 3 else None
+    return (
+        sentence
+        if re.fullmatch(r"[A-Za-z][A-Za-z' -]{0,30}", sentence) and len(sentence.split()) <= 3
+        else None
+    )
 
 
 def _last(text: str) -> Found | None:

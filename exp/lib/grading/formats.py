@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from lib.cli import UserError, near
+from lib.errors import UserError, near
 from lib.grading import latex
 from lib.rows import ROOT
 
@@ -34,7 +34,9 @@ class Format:
             found = latex.boxes(text)
             return len(found) == 1 and text.count("\\boxed{") == 1 and bool(found[0][2].strip())
         once = all(text.count(tag) == 1 for tag in (*self.thinking, *self.answer))
-        return once and bool(re.fullmatch(r"\s*{}\s*\S.*{}\s*{}\s*\S.*{}\s*".format(*parts), text, re.DOTALL))
+        return once and bool(
+            re.fullmatch(r"\s*{}\s*\S.*{}\s*{}\s*\S.*{}\s*".format(*parts), text, re.DOTALL)
+        )
 
 
 def find(name: str) -> Format:

@@ -17,8 +17,12 @@ _SPACES = re.compile(
 _DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\$+")
 _CURRENCY = re.compile(r"\\\$|\\(?:pounds|euro)(?![a-z])|[€£¥₹]")
 _DEGREES = re.compile(r"(?:\^ ?\{? ?\\circ ?\}?|\\degree(?![a-z])|°)(?: ?[CF]\b)?")
-_ANGLE = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc)) ?[({]? ?([\d.]+) ?[)}]? ?(?:\^ ?\{? ?\\circ ?\}?|°) ?[)}]?")
-_TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|operatorname)\s*"
+_ANGLE = re.compile(
+    r"(\\(?:sin|cos|tan|cot|sec|csc)) ?[({]? ?([\d.]+) ?[)}]? ?(?:\^ ?\{? ?\\circ ?\}?|°) ?[)}]?"
+)
+_TEXT = (
+    r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|operatorname)\s*"
+)
 _UNWRAP = re.compile(rf"{_TEXT}\{{([^{{}}]*)\}}")
 # Words behind a number that are no units: functions, and words that make it another number.
 _NO_UNIT = (
@@ -36,9 +40,13 @@ _UNIT = re.compile(
     rf"(?<=[\d}})])(?: (?!{_NO_UNIT})(?:[A-Za-z]{{3,}}|of|to|a|{_SHORT_UNIT})\.?(?:\^\{{?\d\}}?)?(?:/[a-z]+)?)+$"
     rf"|(?<=\d){_SHORT_UNIT}(?:\^\{{?\d\}}?)?$"
 )
-_THOUSANDS = re.compile(r"(?<![\d.,(\[])(?<!\\\{)\d{1,3}(?:,\d{3})+(?![\d,)\]])|(?<![\d.])\d{1,3}(?: \d{3})+(?![ \d])")
+_THOUSANDS = re.compile(
+    r"(?<![\d.,(\[])(?<!\\\{)\d{1,3}(?:,\d{3})+(?![\d,)\]])|(?<![\d.])\d{1,3}(?: \d{3})+(?![ \d])"
+)
 
-_LONGEST = 2000  # characters of an answer that is looked into; a 10 by 10 matrix of fractions has 1,700
+_LONGEST = (
+    2000  # characters of an answer that is looked into; a 10 by 10 matrix of fractions has 1,700
+)
 
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
@@ -46,7 +54,9 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
     openings, closes, stack = list(_BOX.finditer(text)), {}, []
     if not openings:
         return []
-    for brace in re.finditer(r"\\[{}\\]|[{}]", text[openings[0].start() :]):  # escaped braces are no braces
+    for brace in re.finditer(
+        r"\\[{}\\]|[{}]", text[openings[0].start() :]
+    ):  # escaped braces are no braces
         if brace[0] == "{":
             stack.append(brace.end())
         elif brace[0] == "}" and stack:
@@ -66,7 +76,9 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
 
 def last_box(text: str) -> str | None:
     """What the last box holds; the last boxes, where nothing but `,` or `and` stands between them, are one list."""
-    if text.count("box") == 1 and (only := _PLAIN_BOX.search(text)):  # most texts: a third of the time
+    if text.count("box") == 1 and (
+        only := _PLAIN_BOX.search(text)
+    ):  # most texts: a third of the time
         return only[1].strip() or None
     found = boxes(text)
     if not found:
@@ -90,9 +102,18 @@ def canonical(text: str) -> str:
         return text.lstrip("0") or "0"
     if "box" in text:
         text = last_box(text) or text
-    for seldom, usual in (("{,}", ","), ("−", "-"), ("²", "^2"), ("³", "^3"), ("\\varnothing", "\\emptyset"), ("∞", "\\infty ")):
+    for seldom, usual in (
+        ("{,}", ","),
+        ("−", "-"),
+        ("²", "^2"),
+        ("³", "^3"),
+        ("\\varnothing", "\\emptyset"),
+        ("∞", "\\infty "),
+    ):
         text = text.replace(seldom, usual)
-    text = re.sub(r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi", re.sub(r"√\s*(\d+|\w)", r"\\sqrt{\1}", text))
+    text = re.sub(
+        r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi", re.sub(r"√\s*(\d+|\w)", r"\\sqrt{\1}", text)
+    )
     text = re.sub(r",?\\!\s*", lambda m: m[0][: m[0][0] == ","], text)
     text = _DELIMITERS.sub(" ", _CURRENCY.sub("", _SPACES.sub(" ", text)))
     text = _ANGLE.sub(r"\1(\2\\pi/180)", " ".join(text.split()))
@@ -102,7 +123,11 @@ def canonical(text: str) -> str:
     for _ in range(3):  # as deep as people nest them: \text{\textbf{(C)}}
         text = _UNWRAP.sub(r" \1 ", text)
     text = re.sub(r"\\(?:rm|bf|it)(?![a-z])", " ", text).replace("**", "^")
-    text = re.sub(r"\\(le|ge|ne)q?(?:slant)?(?![a-z])", r"\\\1q ", text.replace("\\lt ", "<").replace("\\gt ", ">"))
+    text = re.sub(
+        r"\\(le|ge|ne)q?(?:slant)?(?![a-z])",
+        r"\\\1q ",
+        text.replace("\\lt ", "<").replace("\\gt ", ">"),
+    )
     text = _braced(" ".join(text.split()).rstrip(" .,;:"))
     text = _THOUSANDS.sub(lambda m: re.sub("[, ]", "", m[0]), _UNIT.sub("", text))
     inner = re.fullmatch(r"[({]\s*([A-Za-z]|[-+]?[\d.]+)\s*[)}]", text)  # (C), {5}
@@ -126,7 +151,10 @@ def too_costly(text: str) -> bool:
     if len(text) > _LONGEST:
         return True
     depth = deepest = 0
-    exponents, highest = [], 0  # the depths at which an exponent opened: x^{x^{x^{x}}} is three high
+    exponents, highest = (
+        [],
+        0,
+    )  # the depths at which an exponent opened: x^{x^{x^{x}}} is three high
     for place, c in enumerate(text):
         if c in "({[":
             depth += 1
@@ -138,11 +166,18 @@ def too_costly(text: str) -> bool:
             depth -= 1
         deepest, highest = max(deepest, depth), max(highest, len(exponents))
     flat = re.sub(r"[\s{}()]|\\[a-z]*(?:left|right)", "", text)
-    powers = re.findall(r"(\d+)!?\^[-+]?(\d+)([!^]?)", flat)  # and the bounds of sums: \sum_{k=1}^{99999}
+    powers = re.findall(
+        r"(\d+)!?\^[-+]?(\d+)([!^]?)", flat
+    )  # and the bounds of sums: \sum_{k=1}^{99999}
     return (
         deepest > 40
         or highest > 2
-        or any(len(power) > 5 or after or len(base) * int(power) > 20_000 for base, power, after in powers)
-        or bool(re.search(r"\d{5,}!|!!|\\[dt]?binom\d{5,}|\d{200,}|\^\d*!|\\Gamma\d*(?:\^|\d{5})", flat))
+        or any(
+            len(power) > 5 or after or len(base) * int(power) > 20_000
+            for base, power, after in powers
+        )
+        or bool(
+            re.search(r"\d{5,}!|!!|\\[dt]?binom\d{5,}|\d{200,}|\^\d*!|\\Gamma\d*(?:\^|\d{5})", flat)
+        )
         or bool(re.search(r"[a-zA-Z][^^()]*\)\^\{?\d{3,}", text))
     )

@@ -22,7 +22,9 @@ if __package__ in (None, ""):  # run as the worker's script
 from lib.grading import exact
 
 LIMIT_S = 1.0  # CPU seconds for one pair: twice the slowest of 970 real and generated ones, 200 times their mean
-BACKSTOP_S = 30  # wall seconds after which the worker itself counts as lost, on a machine however busy
+BACKSTOP_S = (
+    30  # wall seconds after which the worker itself counts as lost, on a machine however busy
+)
 MEMORY = 2 << 30  # bytes of address space beyond what sympy takes
 _UNIT_I = re.compile(r"(?<![A-Za-z\\])i(?![A-Za-z])")
 _FALLING = re.compile(r"([^<>]+?)(>|\\geq )([^<>]+?)(>|\\geq )([^<>]+)")
@@ -41,7 +43,9 @@ class Worker:
         self.process = subprocess.Popen([sys.executable, "-W", "ignore", os.path.abspath(__file__)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
         if self._read(120) != "ready":
-            raise RuntimeError("the grader's worker process did not start; is math-verify installed?")
+            raise RuntimeError(
+                "the grader's worker process did not start; is math-verify installed?"
+            )
 
     def compare(self, answer: str, gold: str) -> bool | str:
         """True or False, or why there is no verdict: TOO_SLOW or FAILED."""
@@ -112,7 +116,10 @@ def _items_equal(ours: tuple[str, list[str]], theirs: tuple[str, list[str]]) -> 
     if "(" in ours[0] + theirs[0] or "[" in ours[0] + theirs[0]:
         return ours[0] == theirs[0] and all(map(equal, ours[1], theirs[1]))
     table = [[equal(a, g) for g in theirs[1]] for a in ours[1]]
-    return any(all(map(list.__getitem__, table, order)) for order in itertools.permutations(range(len(table))))
+    return any(
+        all(map(list.__getitem__, table, order))
+        for order in itertools.permutations(range(len(table)))
+    )
 
 
 def _by_math_verify(answer: str, gold: str) -> bool:
@@ -120,11 +127,17 @@ def _by_math_verify(answer: str, gold: str) -> bool:
 
     config = [LatexExtractionConfig(boxed_match_priority=0)]
     # Its own limits are SIGALRM's: off, the process's is harder.
-    ours, theirs = (parse(f"${_readable(text)}$", config, parsing_timeout=None) for text in (answer, gold))
+    ours, theirs = (
+        parse(f"${_readable(text)}$", config, parsing_timeout=None) for text in (answer, gold)
+    )
     if not ours or not theirs:
         return False
     known = _same_values(ours[0], theirs[0])
-    return verify(theirs, ours, allow_set_relation_comp=True, timeout_seconds=None) if known is None else known
+    return (
+        verify(theirs, ours, allow_set_relation_comp=True, timeout_seconds=None)
+        if known is None
+        else known
+    )
 
 
 def _readable(text: str) -> str:
@@ -132,7 +145,11 @@ def _readable(text: str) -> str:
     `1 < x < 5` for `5 > x > 1`."""
     if chain := _FALLING.fullmatch(text):
         return f"{chain[5]} {_TURNED[chain[4]]} {chain[3]} {_TURNED[chain[2]]} {chain[1]}"
-    return _UNIT_I.sub("(I)", text) if "i" in text and not re.search(r"\\sum|\\prod|_\{?i", text) else text
+    return (
+        _UNIT_I.sub("(I)", text)
+        if "i" in text and not re.search(r"\\sum|\\prod|_\{?i", text)
+        else text
+    )
 
 
 def _same_values(ours: object, theirs: object) -> bool | None:
@@ -144,7 +161,10 @@ def _same_values(ours: object, theirs: object) -> bool | None:
     """
     import sympy
 
-    if not (isinstance(ours, sympy.Expr) and isinstance(theirs, sympy.Expr)) or ours.free_symbols != theirs.free_symbols:
+    if (
+        not (isinstance(ours, sympy.Expr) and isinstance(theirs, sympy.Expr))
+        or ours.free_symbols != theirs.free_symbols
+    ):
         return None
     if (ours - theirs).has(sympy.Abs, sympy.Max, sympy.Min, sympy.floor, sympy.ceiling, sympy.sign):
         return None
@@ -152,7 +172,9 @@ def _same_values(ours: object, theirs: object) -> bool | None:
     if ours.has(sympy.Float) or theirs.has(sympy.Float):
         if not symbols:
             return None
-        ours, theirs = (sympy.nsimplify(expression, rational=True) for expression in (ours, theirs))  # x^0.5 is a root
+        ours, theirs = (
+            sympy.nsimplify(expression, rational=True) for expression in (ours, theirs)
+        )  # x^0.5 is a root
     if not symbols and (difference := (ours - theirs).doit()).is_Rational:
         return bool(difference == 0)
     for shift in range(3 if symbols else 1):
@@ -174,7 +196,11 @@ def _serve() -> None:
 
     logging.disable()
     equal(r"\sqrt{8}+x", r"x+2\sqrt{2}")  # the grammar's tables are built at the first use: .5 s
-    used = int(open("/proc/self/statm").read().split()[0]) * 4096 if os.path.exists("/proc/self/statm") else 1 << 30
+    used = (
+        int(open("/proc/self/statm").read().split()[0]) * 4096
+        if os.path.exists("/proc/self/statm")
+        else 1 << 30
+    )
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _write("ready")
@@ -182,15 +208,23 @@ def _serve() -> None:
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
             return  # its standard input has ended: nobody asks any more
-        _write(TOO_SLOW if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF else FAILED)
+        _write(
+            TOO_SLOW if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF else FAILED
+        )
     line = b""
-    while chunk := os.read(0, 65536):  # unbuffered: what a child has read and not answered is lost with it
+    while chunk := os.read(
+        0, 65536
+    ):  # unbuffered: what a child has read and not answered is lost with it
         line += chunk
         if line.endswith(b"\n"):
-            signal.setitimer(signal.ITIMER_PROF, LIMIT_S)  # SIGPROF is not handled: the kernel ends the process
+            signal.setitimer(
+                signal.ITIMER_PROF, LIMIT_S
+            )  # SIGPROF is not handled: the kernel ends the process
             try:
                 verdict = equal(*json.loads(line))
-            except Exception:  # sympy and its parser raise all kinds, RecursionError and MemoryError among them
+            except (
+                Exception
+            ):  # sympy and its parser raise all kinds, RecursionError and MemoryError among them
                 verdict = FAILED
             signal.setitimer(signal.ITIMER_PROF, 0)
             _write(verdict)

@@ -1,34 +1,48 @@
-"""The one way to a model for inference: vLLM in this process, any OpenAI-compatible server, or transformers for an odd head.
+"""What passes between a stage and an engine: requests, replies, and the protocol of an engine.
 
-An engine takes requests one at a time and hands replies back as they finish, in any order. Its queue is kept full by the
-caller (`lib.inference.generate`), so a crash costs the requests in flight and the throughput is the engine's own.
+An engine takes requests one at a time and hands replies back as they finish, in any order.
+`inference.generate` keeps its queue full, so a crash costs the requests in flight only, and the
+throughput is the engine's own.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from lib.models import Model
+from lib.errors import UserError
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample; `n` answers a request. Units: tokens."""
+    """How to sample an answer, as flags of every stage that asks a model. Units: tokens."""
 
     temperature: float
-    max_tokens: int
     top_p: float = 1.0
-    n: int = 1
-    stop_token_ids: tuple[int, ...] = ()
-    stop: tuple[str, ...] = ()
+    max_tokens: int = 4096
+
+    def __post_init__(self):
+        if self.temperature < 0:
+            raise UserError(f"--temperature {self.temperature} is out of range")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"--top_p {self.top_p} is out of range")
+        if self.max_tokens < 1:
+            raise UserError(f"--max_tokens {self.max_tokens} is out of range")
 
 
 @dataclass(frozen=True)
 class Request:
-    """Row `key`: a chat (messages) or the token ids of a prompt to continue; with `sampling` None, chats to be scored."""
+    """What is asked for row `key`.
+
+    `prompt` is a chat (messages) to answer `samples` times, or the token ids of a text to continue.
+    Without `sampling` it is a list of chats, each of which a reward model scores.
+    """
 
     key: int
     prompt: list
     sampling: Sampling | None = None
+    samples: int = 1
     seed: int = 0
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for row `key`: completions, or scores, or the reason why the engine would not take the request."""
+    """What came back for row `key`: completions, or scores, or why the engine refused."""
 
     key: int
     completions: tuple[Completion, ...] = ()
@@ -49,27 +63,26 @@ class Reply:
     refused: str = ""
 
 
+class Engine(Protocol):
+    """Answers requests. `pending` are those submitted and not yet replied to."""
+
+    pending: int
+    most_in_flight: int  # more pending requests than this gain nothing
+
+    def submit(self, request: Request) -> None: ...
+
+    def poll(self) -> list[Reply]:
+        """The replies that are ready, which may be none yet; only called while some are pending."""
+        ...
+
+    def close(self) -> None: ...
+
+
 def is_chat(prompt: list) -> bool:
     """Whether a prompt is messages, and not token ids."""
     return isinstance(prompt[0], dict)
 
 
-ENGINES = ("vllm", "openai")
-
-
-def load(engine: str, model: Model, base_url: str = "", trust_remote_code: bool = False) -> object:
-    """The engine named `vllm` or `openai`, ready to take requests; loading vLLM takes 20 s for tiny, minutes for 32B.
-
-    A model with runner `transformers` cannot run in vLLM: its own code scores, through `lib.inference.reward_engine`.
-    """
-    if engine == "openai":
-        from lib.inference.openai_engine import OpenAIEngine
-
-        return OpenAIEngine(model, base_url)
-    if model.runner == "transformers":
-        from lib.inference.reward_engine import TransformersScorer
-
-        return TransformersScorer(model, trust_remote_code)
-    from lib.inference.vllm_engine import VllmEngine
-
-    return VllmEngine(model, trust_remote_code)
+def user_turn(text: str) -> list[dict]:
+    """The chat in which a user says `text`."""
+    return [{"role": "user", "content": text}]

@@ -1,69 +1,94 @@
-"""Reward models whose head only their own code knows (ArmoRM): run by transformers, in this process or behind `/classify`."""
+"""Reward models whose head only their own code knows (ArmoRM): run by transformers.
+
+Either in this process, or served on 127.0.0.1 behind the same `/classify` as vLLM's.
+"""
 
 import logging
 import threading
+from collections import deque
 
 from lib import chat
-from lib.cli import UserError
+from lib.errors import UserError, one_line
 from lib.inference.requests import Reply, Request
 from lib.models import Model
 
 
 class TransformersScorer:
-    """An engine for scores alone. `trust_remote_code` lets Python code of the model's repository run in this process."""
+    """An engine for scores alone.
 
-    limit = 8  # one conversation is scored at a time: ArmoRM's code takes no padded batch without a pad token
+    `trust_remote_code` lets Python code of the model's repository run in this process.
+    """
+
+    most_in_flight = 8  # one chat at a time: ArmoRM's code takes no batch without a pad token
 
     def __init__(self, model: Model, trust_remote_code: bool = False):
         import torch
-        from transformers import AutoModelForSequenceClassification
-        from transformers.models.llama import modeling_llama
 
-        # ArmoRM's code imports a docstring constant that transformers 5 no longer has; only its presence matters.
-        if not hasattr(modeling_llama, "LLAMA_INPUTS_DOCSTRING"):
-            modeling_llama.LLAMA_INPUTS_DOCSTRING = ""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        kind = model.dtype if model.dtype != "auto" else ("bfloat16" if device == "cuda" else "float32")
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.tokenizer = chat.load_tokenizer(model.path, trust_remote_code)
-        try:
-            loaded = AutoModelForSequenceClassification.from_pretrained(
-                model.path, dtype=getattr(torch, kind), trust_remote_code=trust_remote_code
-            )
-        except (OSError, ValueError, ImportError) as e:
-            raise UserError(f"{model.path} cannot be loaded: {' '.join(str(e).split())[:300]}") from None
-        self.model, self.device = loaded.to(device).eval(), device
+        loaded = _load(model, self.device, trust_remote_code)
+        self.model = loaded.to(self.device).eval()
         self.max_len = model.max_model_len or loaded.config.max_position_embeddings
-        self.pending, self._queue = 0, []
+        self.pending = 0
+        self._queue: deque[Request] = deque()
         self._lock = threading.Lock()  # a server calls from several threads
 
     def score(self, messages: list[dict]) -> float | None:
-        """The model's `score` for one conversation (or its single logit); None when it does not fit the context."""
+        """The model's `score` of one chat, or its single logit; None if the chat does not fit."""
         import torch
 
-        ids = chat.encode(self.tokenizer, chat.render(self.tokenizer, messages, answer=False))
-        if len(ids) > self.max_len:
+        text = chat.render(self.tokenizer, messages, answer=False)
+        token_ids = chat.encode(self.tokenizer, text)
+        if len(token_ids) > self.max_len:
             return None
         with self._lock, torch.inference_mode():
-            output = self.model(torch.tensor([ids], device=self.device))
-        value = getattr(output, "score", None)
-        return float((output.logits if value is None else value).float().reshape(-1)[0])
+            output = self.model(torch.tensor([token_ids], device=self.device))
+        score = getattr(output, "score", None)
+        if score is None:
+            score = output.logits
+        return float(score.float().reshape(-1)[0])
 
     def submit(self, request: Request) -> None:
         self.pending += 1
         self._queue.append(request)
 
     def poll(self) -> list[Reply]:
-        request = self._queue.pop(0)
+        request = self._queue.popleft()
         self.pending -= 1
-        scores = tuple(map(self.score, request.prompt))
-        return [Reply(request.key, refused="too long") if None in scores else Reply(request.key, scores=scores)]
+        scores = tuple(self.score(messages) for messages in request.prompt)
+        if None in scores:
+            return [Reply(request.key, refused="too long")]
+        return [Reply(request.key, scores=scores)]
 
     def close(self) -> None:
         pass
 
 
+def _load(model: Model, device: str, trust_remote_code: bool):
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.models.llama import modeling_llama
+
+    # ArmoRM's code imports a docstring constant that transformers 5 no longer has; only its
+    # presence matters.
+    if not hasattr(modeling_llama, "LLAMA_INPUTS_DOCSTRING"):
+        modeling_llama.LLAMA_INPUTS_DOCSTRING = ""
+    dtype = model.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cuda" else "float32"
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            model.path, dtype=getattr(torch, dtype), trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as e:
+        raise UserError(f"{model.path} cannot be loaded: {one_line(e)}") from None
+
+
 def serve(model: Model, port: int, trust_remote_code: bool) -> None:
-    """Answer vLLM's `/health`, `/v1/models` and `/classify` (messages in, one raw score out) on 127.0.0.1 until stopped."""
+    """Answer vLLM's `/health`, `/v1/models` and `/classify` on 127.0.0.1 until stopped.
+
+    `/classify` takes messages and returns one raw score.
+    """
     import uvicorn
     from fastapi import FastAPI, HTTPException
     from pydantic import BaseModel
@@ -79,15 +104,16 @@ def serve(model: Model, port: int, trust_remote_code: bool) -> None:
         pass
 
     @app.get("/v1/models")
-    def served() -> dict:
-        return {"object": "list", "data": [{"id": model.path, "object": "model", "created": 0, "owned_by": "tiding"}]}
+    def list_models() -> dict:
+        listed = {"id": model.path, "object": "model", "created": 0, "owned_by": "tiding"}
+        return {"object": "list", "data": [listed]}
 
     @app.post("/classify")
     def classify(body: Conversation) -> dict:
-        value = scorer.score(body.messages)
-        if value is None:
+        score = scorer.score(body.messages)
+        if score is None:
             raise HTTPException(400, "the conversation is longer than the context length")
-        return {"data": [{"index": 0, "probs": [value], "num_classes": 1}]}
+        return {"data": [{"index": 0, "probs": [score], "num_classes": 1}]}
 
     logging.getLogger("uvicorn.access").disabled = True
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)

@@ -12,23 +12,31 @@ from typing import NamedTuple
 from rapidfuzz import fuzz
 
 from lib import rows
-from lib.cli import UserError
+from lib.errors import UserError
 from lib.quality.wording import is_bare, is_number, signs, squeezed, words
 
-COLUMNS = ("question", "problem", "instruction", "prompt")  # the first that a file has is its questions
+COLUMNS = (
+    "question",
+    "problem",
+    "instruction",
+    "prompt",
+)  # the first that a file has is its questions
 GRAM = 3  # words: with a word put in every seven, five of seven n-grams are whole
-COMMON, FEW = 20, 8  # n-grams of more questions say little (`how many 0`), but so many are kept of each question
+COMMON, FEW = (
+    20,
+    8,
+)  # n-grams of more questions say little (`how many 0`), but so many are kept of each question
 SHARED = 0.2  # least share of a question's n-grams: .6 are left with every eighth word another, .7 with one put in every seven
 TRIED = 8  # wordings compared, those with most n-grams in common
 ALIKE = 0.78  # least ratio of the masked texts
-ALIKE_NAMELESS = (
-    0.92  # with names masked too: renamed copies have .95 and more, other problems of who is older than whom up to .91
-)
+ALIKE_NAMELESS = 0.92  # with names masked too: renamed copies have .95 and more, other problems of who is older than whom up to .91
 ALIKE_NUMBERS = 0.7  # where two or more numbers are there and are all the same
 SHORT = 12  # words besides numbers; of a shorter question the numbers or the signs must agree too
 CONTAINED = 0.9  # least ratio of a short question to a part of a longer text
 
-_NAME = re.compile(r"(?<=[^\W\d_,;'’] )[A-Z][a-z]{2,}\b|(?<=[,;] )[A-Z][a-z]{2,}\b")  # capitals that begin no sentence
+_NAME = re.compile(
+    r"(?<=[^\W\d_,;'’] )[A-Z][a-z]{2,}\b|(?<=[,;] )[A-Z][a-z]{2,}\b"
+)  # capitals that begin no sentence
 
 
 class Hit(NamedTuple):
@@ -48,7 +56,12 @@ class Benchmarks:
         self.read = [words(text) for _, text in self.questions]
         self.squeezed = {squeezed(text): n for n, (_, text) in enumerate(self.questions)}
         self.plain = _Index([masked(found) for found in self.read])
-        self.nameless = _Index([masked(found, names(text)) for found, (_, text) in zip(self.read, self.questions, strict=True)])
+        self.nameless = _Index(
+            [
+                masked(found, names(text))
+                for found, (_, text) in zip(self.read, self.questions, strict=True)
+            ]
+        )
 
     def find(self, text: str) -> Hit | None:
         """The question most like the text, or None where none is alike enough."""
@@ -62,20 +75,34 @@ class Benchmarks:
             hit = self._in(self.nameless, masked(found, called), text, found, ALIKE_NAMELESS)
         return hit
 
-    def _in(self, index: "_Index", this: list[str], text: str, found: list[str], least: float) -> Hit | None:
+    def _in(
+        self, index: "_Index", this: list[str], text: str, found: list[str], least: float
+    ) -> Hit | None:
         best, joined = None, " ".join(this)
         for wording in index.candidates(this):
             question = index.wordings[wording]
-            score, whole = fuzz.ratio(joined, question, score_cutoff=100 * ALIKE_NUMBERS) / 100, True
+            score, whole = (
+                fuzz.ratio(joined, question, score_cutoff=100 * ALIKE_NUMBERS) / 100,
+                True,
+            )
             if score < least and len(joined) > 1.2 * len(question):
                 part = fuzz.partial_ratio(joined, question, score_cutoff=100 * least) / 100
                 score, whole = (part, False) if part else (score, True)
             if score > (best.score if best else 0):
-                n = next((n for n in index.questions[wording] if self._agree(n, text, found, score, whole, least)), None)
+                n = next(
+                    (
+                        n
+                        for n in index.questions[wording]
+                        if self._agree(n, text, found, score, whole, least)
+                    ),
+                    None,
+                )
                 best = best if n is None else Hit(*self.questions[n], round(score, 4))
         return best
 
-    def _agree(self, n: int, text: str, found: list[str], score: float, whole: bool, least: float) -> bool:
+    def _agree(
+        self, n: int, text: str, found: list[str], score: float, whole: bool, least: float
+    ) -> bool:
         """Whether numbers and signs allow that the text is question `n`, whose words it has.
 
         `Solve 18x + 17 = 17x + 36` is not `Solve x^2 - 5x + 6 = 0`: of a short question little is left but masked numbers.
@@ -127,7 +154,9 @@ def questions(path: str) -> list[tuple[str, str]]:
     place, first = placed[0]
     column = next((c for c in COLUMNS if c in first), None)
     if column is None:
-        raise UserError(f"{place}: no question; expected one of {', '.join(COLUMNS)} (has: {', '.join(first) or 'nothing'})")
+        raise UserError(
+            f"{place}: no question; expected one of {', '.join(COLUMNS)} (has: {', '.join(first) or 'nothing'})"
+        )
     for place, row in placed:
         if not isinstance(row.get(column), str) or not row[column].strip():
             raise UserError(f"{place}: {column!r} is missing, empty or not text")
@@ -143,7 +172,11 @@ def masked(found: list[str], called: frozenset[str] = frozenset()) -> list[str]:
 def names(text: str) -> frozenset[str]:
     """The words that are names of persons or places, by their capitals; none where most words have one."""
     found = _NAME.findall(text)
-    return frozenset(n.lower() for n in found) if 4 * len(found) < len(text.split()) + 8 else frozenset()
+    return (
+        frozenset(n.lower() for n in found)
+        if 4 * len(found) < len(text.split()) + 8
+        else frozenset()
+    )
 
 
 def _grams(this: list[str]) -> Iterable[tuple[str, ...]]:

@@ -16,10 +16,14 @@ class Curve:
 
     counts: list[int]
     repeated: list[float]  # near-duplicates of an earlier text
-    distinct: dict[int, list[float]]  # by n: n-grams of words that are there once or more / all n-grams (Li et al. 2016)
+    distinct: dict[
+        int, list[float]
+    ]  # by n: n-grams of words that are there once or more / all n-grams (Li et al. 2016)
     new_texts: float  # share in the last tenth that is no near-duplicate of any earlier text
     new_ngrams: dict[int, float]  # by n: share of the last tenth's n-grams that no earlier text has
-    spent_at: int | None  # the count at which SPENT of further texts are near-duplicates; None: not within REACH
+    spent_at: (
+        int | None
+    )  # the count at which SPENT of further texts are near-duplicates; None: not within REACH
 
 
 def curve(texts: Sequence[str], orders: tuple[int, ...] = (2, 3), points: int = 60) -> Curve:
@@ -33,12 +37,19 @@ def curve(texts: Sequence[str], orders: tuple[int, ...] = (2, 3), points: int = 
     ids: dict[str, int] = {}
     seen: dict[int, set[int]] = {n: set() for n in orders}
     grams, new = dict.fromkeys(orders, 0), 0
-    at = {0: (0, dict.fromkeys(orders, 0), dict.fromkeys(orders, 0))}  # count -> new texts, distinct and all n-grams by n
+    at = {
+        0: (0, dict.fromkeys(orders, 0), dict.fromkeys(orders, 0))
+    }  # count -> new texts, distinct and all n-grams by n
     for number, (text, match) in enumerate(zip(texts, duplicates.matches(texts), strict=True), 1):
         new += match is None
         words = [ids.setdefault(word, len(ids)) for word in text.lower().split()]
-        for n in orders:  # an n-gram as one whole number: a quarter of the memory of a tuple of words
-            found = [sum(word << 32 * k for k, word in enumerate(words[i : i + n])) for i in range(len(words) - n + 1)]
+        for (
+            n
+        ) in orders:  # an n-gram as one whole number: a quarter of the memory of a tuple of words
+            found = [
+                sum(word << 32 * k for k, word in enumerate(words[i : i + n]))
+                for i in range(len(words) - n + 1)
+            ]
             seen[n].update(found)
             grams[n] += len(found)
         if number in wanted:
@@ -47,7 +58,9 @@ def curve(texts: Sequence[str], orders: tuple[int, ...] = (2, 3), points: int = 
     return Curve(
         counts=counts,
         repeated=[1 - at[count][0] / count for count in counts],
-        distinct={n: [at[count][1][n] / max(at[count][2][n], 1) for count in counts] for n in orders},
+        distinct={
+            n: [at[count][1][n] / max(at[count][2][n], 1) for count in counts] for n in orders
+        },
         new_texts=(new - at[before][0]) / (total - before),
         new_ngrams={n: fresh / max(of, 1) for n, (fresh, of) in late.items()},
         spent_at=spent_at(total, half, new, at[half][0]),
@@ -66,5 +79,7 @@ def spent_at(total: int, half: int, new: int, new_in_half: int) -> int | None:
         return half
     if slope >= 1:
         return None
-    further = math.log(slope * new / total / (1 - SPENT)) / (1 - slope)  # ln(n / total) where K β n^(β-1) is 1 - SPENT
+    further = math.log(slope * new / total / (1 - SPENT)) / (
+        1 - slope
+    )  # ln(n / total) where K β n^(β-1) is 1 - SPENT
     return round(total * math.exp(further)) if further <= math.log(REACH) else None

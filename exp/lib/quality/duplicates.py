@@ -42,17 +42,23 @@ def matches(texts: Iterable[str | None], batch: int = 1000) -> Iterator[Match | 
     while chunk := list(islice(places, batch)):
         these = {place: likeness.read(text) for place, text in chunk if text is not None}
         sets = [shingles(r.words, r.numbers) for r in these.values()]
-        sketches = dict(zip(these, rensa.RMinHash.from_token_sets(sets, PERMUTATIONS, _SEED), strict=True))
+        sketches = dict(
+            zip(these, rensa.RMinHash.from_token_sets(sets, PERMUTATIONS, _SEED), strict=True)
+        )
         for place, text in chunk:
             if text is None:
                 yield None
                 continue
             same, key, best = hash(normalised(text)), _key(these[place]), None
-            near = [exact[same]] if same in exact else sorted(index.query(sketches[place]))[:_CHECKED]
+            near = (
+                [exact[same]] if same in exact else sorted(index.query(sketches[place]))[:_CHECKED]
+            )
             for other in near:
                 its_sketch, its_key, packed = kept[other]
                 # As `likeness` would find, at a tenth of the time.
-                if (key == its_key or key is None or its_key is None) and sketches[place].jaccard(its_sketch) >= SHARED:
+                if (key == its_key or key is None or its_key is None) and sketches[place].jaccard(
+                    its_sketch
+                ) >= SHARED:
                     partner = _unpacked(packed)
                     score = likeness.similarity(these[place], likeness.read(partner))
                     if score and (best is None or score > best.score):
@@ -82,8 +88,14 @@ def shingles(words: list[str], numbers: list[str]) -> list[str]:
 
 
 def _packed(text: str) -> str | bytes:
-    return zlib.compress(text.encode("utf-8", errors="surrogatepass"), 1) if len(text) > 200 else text
+    return (
+        zlib.compress(text.encode("utf-8", errors="surrogatepass"), 1) if len(text) > 200 else text
+    )
 
 
 def _unpacked(kept: str | bytes) -> str:
-    return kept if isinstance(kept, str) else zlib.decompress(kept).decode("utf-8", errors="surrogatepass")
+    return (
+        kept
+        if isinstance(kept, str)
+        else zlib.decompress(kept).decode("utf-8", errors="surrogatepass")
+    )

@@ -21,7 +21,10 @@ _ASSISTS = re.compile(
     r"here('s| is| are)|i('d| would) be happy|how can i (help|assist))\b",
     re.IGNORECASE,
 )
-_TURN_MARKS = re.compile(r"<\|?(im_start|im_end|start_header_id|eot_id|user|assistant|system|think)\b|</?think>", re.IGNORECASE)
+_TURN_MARKS = re.compile(
+    r"<\|?(im_start|im_end|start_header_id|eot_id|user|assistant|system|think)\b|</?think>",
+    re.IGNORECASE,
+)
 
 
 def normalised(text: str) -> str:
@@ -51,6 +54,11 @@ def why_unusable(text: str, finish_reason: str) -> str | None:
         return "refusal"
     if is_looping(text):
         return "repeated loop"
-    if len(words) < 4 or _ASSISTS.search(text) or _TURN_MARKS.search(text) or not _ASKS.search(text):
+    if (
+        len(words) < 4
+        or _ASSISTS.search(text)
+        or _TURN_MARKS.search(text)
+        or not _ASKS.search(text)
+    ):
         return "not a question"
     return None

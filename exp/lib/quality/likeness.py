@@ -35,7 +35,9 @@ _TURN = frozenset(
     "not no never except without second third fourth fifth half twice double triple thrice squared cubed root inverse "
     "derivative integral reciprocal complement consecutive distinct expected".split()
 )
-_FILLERS = frozenset("a an the of to in is are and or with by at for has have".split())  # a number is known by other neighbours
+_FILLERS = frozenset(
+    "a an the of to in is are and or with by at for has have".split()
+)  # a number is known by other neighbours
 
 
 class Read(NamedTuple):
@@ -48,7 +50,9 @@ class Read(NamedTuple):
 
 def read(text: str) -> Read:
     found = words(text)
-    return Read(text, found, [w for w in found if w < ":"])  # is_number, without a call for each word
+    return Read(
+        text, found, [w for w in found if w < ":"]
+    )  # is_number, without a call for each word
 
 
 def similarity(a: Read, b: Read) -> float:
@@ -64,7 +68,12 @@ def similarity(a: Read, b: Read) -> float:
         score = fuzz.ratio(a.words, b.words) / 100
         if score < least:
             score = fuzz.ratio(sorted(a.words), sorted(b.words)) / 100
-        if score < least or _asks_otherwise(a.words, b.words) or not in_order and not _same_numbers(a, b):
+        if (
+            score < least
+            or _asks_otherwise(a.words, b.words)
+            or not in_order
+            and not _same_numbers(a, b)
+        ):
             return 0.0
     return score if bare or signs(a.text) == signs(b.text) else 0.0
 
@@ -77,19 +86,32 @@ def _asks_otherwise(a: list[str], b: list[str]) -> bool:
             only_b.remove(word)
         else:
             only_a.append(word)
-    if not _DECIDE.isdisjoint(only_a) and not _DECIDE.isdisjoint(only_b) or _turned(only_a, only_b) or _turned(only_b, only_a):
+    if (
+        not _DECIDE.isdisjoint(only_a)
+        and not _DECIDE.isdisjoint(only_b)
+        or _turned(only_a, only_b)
+        or _turned(only_b, only_a)
+    ):
         return True
-    return bool(only_a and only_b) and all(w in b for w in only_a) and all(w in a for w in only_b)  # red and blue changed places
+    return (
+        bool(only_a and only_b) and all(w in b for w in only_a) and all(w in a for w in only_b)
+    )  # red and blue changed places
 
 
 def _turned(ours: list[str], theirs: list[str]) -> bool:
     """Whether a turning word is on one side only, and not just misspelt on the other."""
-    return any(all(OSA.distance(word, w) > 1 for w in theirs if w not in _TURN | _DECIDE) for word in ours if word in _TURN)
+    return any(
+        all(OSA.distance(word, w) > 1 for w in theirs if w not in _TURN | _DECIDE)
+        for word in ours
+        if word in _TURN
+    )
 
 
 def _same_numbers(a: Read, b: Read) -> bool:
     """Whether numbers that come in another order are the same, each beside the words it stands beside in the other text."""
-    if a.numbers.count("1") != b.numbers.count("1"):  # `one` counts nothing in `one of them`, `the larger one`
+    if a.numbers.count("1") != b.numbers.count(
+        "1"
+    ):  # `one` counts nothing in `one of them`, `the larger one`
         return [n for n in a.numbers if n != "1"] == [n for n in b.numbers if n != "1"]
     return sorted(a.numbers) == sorted(b.numbers) and _bound(a.words, b.words)
 

@@ -12,7 +12,8 @@ from itertools import pairwise
 from lib.quality import generations
 
 _FORMULA = re.compile(
-    r"\$\$.*?\$\$|\$[^$]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\begin\{.*?\\end\{\w+\*?\}|\\[a-zA-Z]+|\[asy\].*?\[/asy\]", re.DOTALL
+    r"\$\$.*?\$\$|\$[^$]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\begin\{.*?\\end\{\w+\*?\}|\\[a-zA-Z]+|\[asy\].*?\[/asy\]",
+    re.DOTALL,
 )
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’][^\W\d_]+)?")
 # What English problems are made of; names of things and numbers are left.
@@ -36,7 +37,9 @@ _FOREIGN = frozenset(
     "care câte din sunt je jsou kolik má že és hány mennyi meg az oldja encuentra resuelve résous löse risolvi resolva "
     "calcula hallar calcule halle résoudre calculer berechne bestimme finde calcular calcolare encontre".split()
 )
-_OTHER_SCRIPT = re.compile(r"[^\W\d_\u0000-\u024f\u0370-\u03ff\u1e00-\u1eff\u2100-\u214f\U0001d400-\U0001d7ff]")
+_OTHER_SCRIPT = re.compile(
+    r"[^\W\d_\u0000-\u024f\u0370-\u03ff\u1e00-\u1eff\u2100-\u214f\U0001d400-\U0001d7ff]"
+)
 _GREEK = re.compile(r"[\u0370-\u03ff]{3,}")  # a word; a letter or two are symbols
 _REFUSES = re.compile(
     r"^\W*(?:i(?:'|’| a)m (?:sorry|unable|not able|afraid)|sorry,|"
@@ -45,12 +48,17 @@ _REFUSES = re.compile(
     r"as a (?:large )?language model|unfortunately, i\b|i apologi[sz]e)",
     re.IGNORECASE,
 )
-_NUMBERED_PARTS = re.compile(r"(?:^|\n)\s*(?:\*\*)?(?:problem|question|exercise|task)\s*#?([0-9]+)\b", re.IGNORECASE)
+_NUMBERED_PARTS = re.compile(
+    r"(?:^|\n)\s*(?:\*\*)?(?:problem|question|exercise|task)\s*#?([0-9]+)\b", re.IGNORECASE
+)
 _LISTED = re.compile(
     r"(?:^|\n)\s*(?:\(?[0-9]{1,2}[.)]|[a-z]\))\s+(?=\S)|(?<=[.:;?] )[a-h]\)\s+|"
     r"(?<![\w\\])\((?:[a-h]|i{1,3}|iv|v)\)\s+(?=[A-Z\\$])"
 )
-_ASKS = re.compile(r"\?|\b(?:find|compute|calculate|determine|evaluate|solve|prove|simplify|show that)\b", re.IGNORECASE)
+_ASKS = re.compile(
+    r"\?|\b(?:find|compute|calculate|determine|evaluate|solve|prove|simplify|show that)\b",
+    re.IGNORECASE,
+)
 _PICTURE = "(?:table|figure|graph|diagram|image|picture|chart|plot|histogram|drawing|map|photo|illustration|passage|text)s?"
 _POINTS = re.compile(
     rf"\b(?:the|this|following|attached|accompanying|given)\s+(?:\w+\s+)?{_PICTURE}\s+(?:\w+\s+)?"
@@ -61,10 +69,10 @@ _POINTS = re.compile(
     r"\bas (?:shown|seen|pictured) (?:above|below)\b|<image|!\[",
     re.IGNORECASE,
 )
-_POINTED = (
-    "above below figure diagram accompan attach shown pict depict display illustrat given listed following <image ![".split()
+_POINTED = "above below figure diagram accompan attach shown pict depict display illustrat given listed following <image ![".split()
+_HAS_DATA = re.compile(
+    r"\[asy\]|\\begin\{(?:tabular|array|tikzpicture)|\|.*\|.*\n|\n.*\|.*\|", re.IGNORECASE
 )
-_HAS_DATA = re.compile(r"\[asy\]|\\begin\{(?:tabular|array|tikzpicture)|\|.*\|.*\n|\n.*\|.*\|", re.IGNORECASE)
 _SLOT = "(?:insert|enter|numbers?|values?|name|amount|quantity|variable|object|item|unit|topic|your|a number|blank|equation|fill)"
 _UNFILLED = re.compile(
     rf"\[\s*{_SLOT}\b[^\]\d]{{0,40}}\]|<\s*{_SLOT}\b[^<>]{{0,30}}>|\{{\{{\s*\w+\s*\}}\}}|"
@@ -91,7 +99,11 @@ class Limits:
 
 def too_short(text: str, limits: Limits) -> bool:
     """Few words, and few characters: `$\\int_0^1 x^2 dx$` is one word and a problem."""
-    return len(text) < limits.min_chars or len(text.split()) < limits.min_words and not re.search(r"[0-9\\=^]", text)
+    return (
+        len(text) < limits.min_chars
+        or len(text.split()) < limits.min_words
+        and not re.search(r"[0-9\\=^]", text)
+    )
 
 
 def too_long(text: str, limits: Limits) -> bool:
@@ -125,7 +137,9 @@ def several_questions(text: str, limits: Limits) -> bool:
 def missing_data(text: str, limits: Limits) -> bool:
     """A table or figure that is not there, or a placeholder that nobody filled."""
     lowered = text.lower()
-    points = any(word in lowered for word in _POINTED) and _POINTS.search(text)  # most texts end here: a fifth of the time
+    points = any(word in lowered for word in _POINTED) and _POINTS.search(
+        text
+    )  # most texts end here: a fifth of the time
     return bool(points and not _HAS_DATA.search(text) or _UNFILLED.search(text))
 
 
@@ -134,7 +148,9 @@ def repeated_loop(text: str, limits: Limits) -> bool:
 
     Any stretch that comes five times on end holds a whole window that starts at a multiple of 80.
     """
-    return any(text.count(text[k : k + 20]) > 3 for k in range(0, len(text) - 79, 80)) and generations.is_looping(text)
+    return any(
+        text.count(text[k : k + 20]) > 3 for k in range(0, len(text) - 79, 80)
+    ) and generations.is_looping(text)
 
 
 def answer_leaked(text: str, limits: Limits) -> bool:
@@ -156,4 +172,6 @@ RULES: tuple[tuple[str, Callable[[str, Limits], bool]], ...] = (
 
 def why(text: str, limits: Limits, skipped: frozenset[str] = frozenset()) -> str | None:
     """The first reason in RULES, but those skipped, to drop a problem; or None."""
-    return next((reason for reason, fires in RULES if reason not in skipped and fires(text, limits)), None)
+    return next(
+        (reason for reason, fires in RULES if reason not in skipped and fires(text, limits)), None
+    )

@@ -7,7 +7,9 @@ the layout of LaTeX and a number in front (`Problem 3:`) do not count.
 import re
 import unicodedata
 
-_NUMBERED = re.compile(r"\s*(?:(?:problem|question|exercise)\s*[0-9]*\s*[:.)]|[0-9]{1,3}[.)](?=\s))\s*")
+_NUMBERED = re.compile(
+    r"\s*(?:(?:problem|question|exercise)\s*[0-9]*\s*[:.)]|[0-9]{1,3}[.)](?=\s))\s*"
+)
 _NUMBER = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]*\.?[0-9]+"
 _ASCII, _ANY = re.compile(f"[a-z]+|{_NUMBER}"), re.compile(rf"[^\W\d_]+|{_NUMBER}")
 _DOTTED = re.compile(r"[0-9.][.,][0-9]|(?<![0-9.])0[0-9]")
@@ -26,11 +28,12 @@ _MARK, _NO_LETTER = re.compile(r"[^\w\s]"), re.compile(r"[\W_]")
 _LATEX_SIGN = {r"\times": "*", r"\cdot": "*", r"\div": "/", r"\prime": "'", r"\l": "<", r"\g": ">"}
 _SAME = str.maketrans({"’": "'", "‘": "'", "′": "'", "″": "''", "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/",
                        "≤": "<", "≥": ">", "\u2044": "/"})  # fmt: skip
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
-)
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
 _VALUES = {w: n for n, w in enumerate([*_SMALL.split(), "nineteen"])}
-_VALUES |= {w: 20 + 10 * n for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+_VALUES |= {
+    w: 20 + 10 * n
+    for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+}
 _SCALES = {"thousand": 1000, "million": 10**6}
 _NAMES_OF_NUMBERS = frozenset(_VALUES | _SCALES)
 
@@ -48,7 +51,9 @@ def words(text: str) -> list[str]:
 
 def signs(text: str) -> list[str]:
     """The signs of its formulas, sorted, primes as one: `f''(x) - 1 = 0` has '' - =; hyphens and apostrophes are none."""
-    if text.isascii() and not _MAY_BE_SIGN.search(text):  # as most word problems: a tenth of the time
+    if text.isascii() and not _MAY_BE_SIGN.search(
+        text
+    ):  # as most word problems: a tenth of the time
         return []
     found = _SIGN.findall(_folded(text))
     return sorted(_LATEX_SIGN.get(s) or _LATEX_SIGN[s[:2]] if s[0] == "\\" else s for s in found)

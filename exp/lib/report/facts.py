@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from lib.cli import UserError
+from lib.errors import UserError
 from lib.progress import clock
 from lib.report import charts
 from lib.report.run_folder import Made, value
@@ -22,10 +22,17 @@ def sums(made: list[Made]) -> list[tuple[str, str]]:
     count = Counter()
     for m in made:
         count[m.kind] += m.meta["rows_out"]
-    tokens, asking = (sum(m.meta.get(key) or 0 for m in made) for key in ("tokens", "asking_seconds"))
+    tokens, asking = (
+        sum(m.meta.get(key) or 0 for m in made) for key in ("tokens", "asking_seconds")
+    )
     found = [(name, f"{count[kind]:,}") for kind, name in KINDS.items() if kind in count]
-    found += [("tokens", _short(tokens)), ("time of the stages", clock(sum(m.meta["seconds"] for m in made)))]
-    return found + ([("tokens/s per domain", f"{tokens / asking:,.0f}")] if tokens and asking else [])
+    found += [
+        ("tokens", _short(tokens)),
+        ("time of the stages", clock(sum(m.meta["seconds"] for m in made))),
+    ]
+    return found + (
+        [("tokens/s per domain", f"{tokens / asking:,.0f}")] if tokens and asking else []
+    )
 
 
 def _short(count: int) -> str:
@@ -46,18 +53,25 @@ def origin(made: list[Made], info: dict) -> dict[str, str]:
 
     for m in made:
         note("reward model" if m.kind == "ranked" else "model", m.meta["settings"].get("model"))
-    note("finished", str(info.get("generation_date", "")).replace("T", " ").replace("+0000", " UTC"))
+    note(
+        "finished", str(info.get("generation_date", "")).replace("T", " ").replace("+0000", " UTC")
+    )
     for m in made:
         note("seed", m.meta["settings"].get("seed"))
     for m in made:
         for name, text in (m.meta.get("notes") or {}).items():
-            note(spoken(name), ", ".join(f"{k} {v}" for k, v in text.items()) if isinstance(text, dict) else text)
+            note(
+                spoken(name),
+                ", ".join(f"{k} {v}" for k, v in text.items()) if isinstance(text, dict) else text,
+            )
     return {name: ", ".join(texts) for name, texts in found.items() if texts}
 
 
 def settings(made: list[Made]) -> tuple[Table, list[tuple[str, str]]]:
     """A line for each setting of each stage, and the prompts as (where, text); what is equal in every domain is said once."""
-    stages: dict[str, dict[str, dict[str, list[str]]]] = {}  # stage -> setting -> its value as text -> domains
+    stages: dict[
+        str, dict[str, dict[str, list[str]]]
+    ] = {}  # stage -> setting -> its value as text -> domains
     for m in made:
         stage = stages.setdefault(m.meta["stage"], {})
         for name, text in m.meta["settings"].items():
@@ -80,7 +94,13 @@ def example(row: dict) -> dict:
     shown, scores = {}, row.get("scores")
     for k, text in enumerate(row["responses"]):
         mark, end = row["marks"][k] if "marks" in row else "", row["finish_reasons"][k]
-        first = {"text": text, "times": 0, "mark": mark, "end": end, "reward": reward(scores[k]) if scores else ""}
+        first = {
+            "text": text,
+            "times": 0,
+            "mark": mark,
+            "end": end,
+            "reward": reward(scores[k]) if scores else "",
+        }
         shown.setdefault(text, first)["times"] += 1
     true = parse(row["instruction"])
     return {
@@ -109,22 +129,47 @@ def comparison(path: Path) -> dict | None:
 def _compared(found: dict) -> dict:
     body, drawn = [], []
     for m in found["models"]:
-        name, score, (low, high), change = m["model_type"], m["accuracy"], m["interval"], m["change"]
+        name, score, (low, high), change = (
+            m["model_type"],
+            m["accuracy"],
+            m["interval"],
+            m["change"],
+        )
         against = ["–", "–", "base"]
         if change:
-            against = [f"{change['difference']:+.1f}", f"{change['low']:+.1f} to {change['high']:+.1f}", change["verdict"]]
+            against = [
+                f"{change['difference']:+.1f}",
+                f"{change['low']:+.1f} to {change['high']:+.1f}",
+                change["verdict"],
+            ]
         missed = [percent(m[key], m["samples"]) for key in ("wrong", "no_answer", "truncated")]
         body.append([name, f"{score:.1f}%", f"{low:.1f} to {high:.1f}", *missed, *against])
         drawn.append((name, low / 100, score / 100, high / 100, f"{score:.1f}%"))
     names, metric = [m["model_type"] for m in found["models"]], found["metric"]
-    head = ["model", metric, "95% interval", "wrong", "no answer", "cut off", f"against {found['base_model']}", "95% interval"]
+    head = [
+        "model",
+        metric,
+        "95% interval",
+        "wrong",
+        "no answer",
+        "cut off",
+        f"against {found['base_model']}",
+        "95% interval",
+    ]
     sources = [
-        [spoken(name), f"{s['problems']:,}", *(percent(s["accuracy"][model], 100) for model in names)]
+        [
+            spoken(name),
+            f"{s['problems']:,}",
+            *(percent(s["accuracy"][model], 100) for model in names),
+        ]
         for name, s in found["sources"].items()
     ]
     return {
         "table": Table([*head, "verdict"], body, (0, 8)),
         "chart": charts.intervals(f"{metric} of each model", metric, drawn),
         "sources": Table(["source", "problems", *names], sources),
-        "facts": {key: str(found[key]) for key in ("dataset", "problems", "best_model", "base_model", "test")},
+        "facts": {
+            key: str(found[key])
+            for key in ("dataset", "problems", "best_model", "base_model", "test")
+        },
     }

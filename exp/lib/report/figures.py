@@ -23,7 +23,9 @@ class Domain:
     well_formed: int = 0
     words: list[int] = field(default_factory=list)
     curve: diversity.Curve | None = None
-    ends: dict[str, Counter] = field(default_factory=dict)  # "answered", "sampled" -> finish reasons of responses
+    ends: dict[str, Counter] = field(
+        default_factory=dict
+    )  # "answered", "sampled" -> finish reasons of responses
     lengths: dict[str, list[int]] = field(default_factory=lambda: {"finished": [], "truncated": []})
     best: list[float] = field(default_factory=list)  # the reward of each problem's best response
     others: list[float] = field(default_factory=list)
@@ -37,7 +39,9 @@ class Votes:
     right: Counter = field(default_factory=Counter)  # (right responses, responses) -> problems
     marks: dict[str, Counter] = field(default_factory=dict)  # domain -> mark -> responses
     rewards: dict[str, list[float]] = field(default_factory=lambda: {"right": [], "wrong": []})
-    precision: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)  # as lib/tiny/truth says
+    precision: dict[tuple[int, int], tuple[int, int]] = field(
+        default_factory=dict
+    )  # as lib/tiny/truth says
 
 
 class Examples:
@@ -64,8 +68,14 @@ class Examples:
 
     def groups(self) -> dict[str, list[dict]]:
         """Their rows, the best first and the worst first."""
-        best, worst = ([row for _, _, row in sorted(heap, reverse=True)] for heap in (self._best, self._worst))
-        return {name: found for name, found in (("best", best), ("worst", worst), ("random", self.random)) if found}
+        best, worst = (
+            [row for _, _, row in sorted(heap, reverse=True)] for heap in (self._best, self._worst)
+        )
+        return {
+            name: found
+            for name, found in (("best", best), ("worst", worst), ("random", self.random))
+            if found
+        }
 
 
 def of_domain(name: str, files: dict[str, Made], examples: Examples | None) -> Domain:
@@ -78,7 +88,9 @@ def of_domain(name: str, files: dict[str, Made], examples: Examples | None) -> D
     found.problems, found.words = len(texts), [len(text.split()) for text in texts]
     found.curve = diversity.curve(texts) if texts else None
     if "answered" in files:
-        found.ends["answered"] = Counter(row["finish_reason"] for row in read(files["answered"], ("finish_reason",)))
+        found.ends["answered"] = Counter(
+            row["finish_reason"] for row in read(files["answered"], ("finish_reason",))
+        )
     many = files.get("ranked") or files.get("sampled")
     for row in read(many, ("instruction", "responses", "finish_reasons")) if many else ():
         found.ends.setdefault("sampled", Counter()).update(row["finish_reasons"])

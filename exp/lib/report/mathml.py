@@ -12,7 +12,9 @@ from markupsafe import Markup
 
 from lib.grading.latex import boxes
 
-LONGEST = 800  # characters of a formula: any 800 took at most 14 ms in 50,000 random trials, macros apart
+LONGEST = (
+    800  # characters of a formula: any 800 took at most 14 ms in 50,000 random trials, macros apart
+)
 _ENVIRONMENTS = r"(?:equation|align|gather|multline)\*?"
 _FORMULA = re.compile(
     r"\$\$(?P<dollars>.+?)\$\$|\\\[(?P<display>.+?)\\\]|\\\((?P<inline>.+?)\\\)"
@@ -22,18 +24,31 @@ _FORMULA = re.compile(
 )
 _BLANK_LINES = re.compile(r"\A\s*\n")
 _DISPLAYED, _INLINE = ("dollars", "display", "environment"), ("inline", "dollar")
-_MACROS = re.compile(r"\\(?:[a-z]*def|let|(?:re)?new|provide|Declare)")  # twice ten lines of \def\a{\b\b} never end
+_MACROS = re.compile(
+    r"\\(?:[a-z]*def|let|(?:re)?new|provide|Declare)"
+)  # twice ten lines of \def\a{\b\b} never end
 _ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|alignedat|eqnarray\*?|gather(?:ed|\*)?)\}")
 _ELEMENTS = set(
     "math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mmultiscripts mprescripts none "
     "mtable mtr mtd mstyle mpadded mphantom menclose".split()
 )
-_CHILDREN = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "mover": 2, "munder": 2, "msubsup": 3, "munderover": 3}
+_CHILDREN = {
+    "mfrac": 2,
+    "mroot": 2,
+    "msub": 2,
+    "msup": 2,
+    "mover": 2,
+    "munder": 2,
+    "msubsup": 3,
+    "munderover": 3,
+}
 _WORDS = "stretchy fence form accent accentunder displaystyle movablelimits largeop columnalign mathvariant separator"
 _LENGTHS = "linethickness width minsize maxsize"
 _ATTRIBUTES = {
     **dict.fromkeys(_WORDS.split(), re.compile("[a-z -]{1,40}")),
-    **dict.fromkeys(_LENGTHS.split(), re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|pt)|0")),  # below 10 em: 9999em is a page
+    **dict.fromkeys(
+        _LENGTHS.split(), re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|pt)|0")
+    ),  # below 10 em: 9999em is a page
     "scriptlevel": re.compile(r"\d"),
 }
 # Control characters, noncharacters and halves of surrogate pairs; and what is unseen or turns the direction of others around.
@@ -67,8 +82,13 @@ def _converted(text: str) -> str:
         formula = mathml(match[kind], kind in _DISPLAYED)
         displayed = formula is not None and kind in _DISPLAYED
         between = shown[end : match.start()]
-        between = _BLANK_LINES.sub("", between) if after_display else between  # a displayed formula is a line of its own
-        found += [_with_boxes(between.rstrip() if displayed else between), formula or _source(match[0])]
+        between = (
+            _BLANK_LINES.sub("", between) if after_display else between
+        )  # a displayed formula is a line of its own
+        found += [
+            _with_boxes(between.rstrip() if displayed else between),
+            formula or _source(match[0]),
+        ]
         end, after_display = match.end(), displayed
     found.append(_with_boxes(_BLANK_LINES.sub("", shown[end:]) if after_display else shown[end:]))
     return "".join(found)
@@ -90,15 +110,25 @@ def mathml(latex: str, display: bool = False) -> str | None:
 
 def _safe(node: Element) -> str:
     """An element as text, built anew from the lists above; ValueError for what is not in them."""
-    text = html.unescape(node.text or "")  # the converter writes `&#x2211;` for a sum sign, and leaves the rest as it came
-    if node.tag not in _ELEMENTS or len(node) != _CHILDREN.get(node.tag, len(node)) or re.match(r"\\[A-Za-z]", text):
-        raise ValueError(f"<{node.tag}> of {len(node)}: {text}")  # as text, `\foo` is a command that the converter does not know
+    text = html.unescape(
+        node.text or ""
+    )  # the converter writes `&#x2211;` for a sum sign, and leaves the rest as it came
+    if (
+        node.tag not in _ELEMENTS
+        or len(node) != _CHILDREN.get(node.tag, len(node))
+        or re.match(r"\\[A-Za-z]", text)
+    ):
+        raise ValueError(
+            f"<{node.tag}> of {len(node)}: {text}"
+        )  # as text, `\foo` is a command that the converter does not know
     inside = html.escape(plain(text)) + "".join(map(_safe, node))
     if node.tag == "menclose":  # browsers draw no menclose; the style sheet draws the box
         if node.get("notation") != "box":
             raise ValueError(node.get("notation"))
         return f'<mrow class="boxed">{inside}</mrow>'
-    kept = "".join(f' {k}="{v}"' for k, v in node.items() if k in _ATTRIBUTES and _ATTRIBUTES[k].fullmatch(v))
+    kept = "".join(
+        f' {k}="{v}"' for k, v in node.items() if k in _ATTRIBUTES and _ATTRIBUTES[k].fullmatch(v)
+    )
     return f"<{node.tag}{kept}>{inside}</{node.tag}>"
 
 

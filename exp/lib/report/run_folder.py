@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib import rows
-from lib.cli import UserError
+from lib.errors import UserError
 
-OF_A_DOMAIN = {"problems": "_ins", "answered": "_ins_res", "sampled": "_ins_7res", "ranked": "_ins_7res_armorm"}
-REFINED = {"clean": "clean.json", "verified": "voted.json", "sft": "sft.jsonl", "pairs": "pairs.jsonl"}
+OF_A_DOMAIN = {
+    "problems": "_ins",
+    "answered": "_ins_res",
+    "sampled": "_ins_7res",
+    "ranked": "_ins_7res_armorm",
+}
+REFINED = {
+    "clean": "clean.json",
+    "verified": "voted.json",
+    "sft": "sft.jsonl",
+    "pairs": "pairs.jsonl",
+}
 _LISTS = ("responses", "finish_reasons", "scores", "marks")
 
 
@@ -29,17 +39,26 @@ def find(run: Path) -> list[Made]:
         raise UserError(f"{run}: no such folder")
     names = [f.name for f in run.iterdir() if (f / f"{f.name}_ins.json").exists()]
     if not names:
-        raise UserError(f"{run}: no domain's files in it (expected such as algebra/algebra_ins.json)")
+        raise UserError(
+            f"{run}: no domain's files in it (expected such as algebra/algebra_ins.json)"
+        )
     order = list(info(run).get("domains", {}))
     names.sort(key=lambda name: (order.index(name) if name in order else len(order), name))
-    places = [(kind, name, run / name / f"{name}{end}.json") for kind, end in OF_A_DOMAIN.items() for name in names]
+    places = [
+        (kind, name, run / name / f"{name}{end}.json")
+        for kind, end in OF_A_DOMAIN.items()
+        for name in names
+    ]
     places += [(kind, None, run / "refined" / name) for kind, name in REFINED.items()]
     return [Made(kind, domain, path, _meta(path)) for kind, domain, path in places if path.exists()]
 
 
 def growing(run: Path) -> list[str]:
     """The names of files that are not finished."""
-    return sorted(p.name.removesuffix(".part") for p in [*run.glob("*/*.json.part"), *run.glob("refined/*.jsonl.part")])
+    return sorted(
+        p.name.removesuffix(".part")
+        for p in [*run.glob("*/*.json.part"), *run.glob("refined/*.jsonl.part")]
+    )
 
 
 def info(run: Path) -> dict:
@@ -63,7 +82,9 @@ def value(path: Path) -> dict | None:
 def _meta(path: Path) -> dict:
     found = value(Path(f"{path}.meta.json"))
     if found is None:
-        raise UserError(f"{path}.meta.json: no such file; make {path.name} again, its settings are unknown")
+        raise UserError(
+            f"{path}.meta.json: no such file; make {path.name} again, its settings are unknown"
+        )
     for key in ("stage", "settings", "seconds", "rows_in", "rows_out", "dropped"):
         if key not in found:
             raise UserError(f"{path}.meta.json: no key {key!r} (has: {', '.join(found)})")
@@ -88,11 +109,15 @@ def read(made: Made, need: tuple[str, ...]) -> Iterator[dict]:
             count += 1
             _check(f"{made.path}:{number}", row, need)
             yield row
-    if count != made.meta["rows_out"]:  # torn, or laid out in another way: read whole, and that says which
+    if (
+        count != made.meta["rows_out"]
+    ):  # torn, or laid out in another way: read whole, and that says which
         found = rows.read(str(made.path), need)
         if len(found) != made.meta["rows_out"]:
             counted = made.meta["rows_out"]
-            raise UserError(f"{made.path}: {len(found):,} rows, but its meta file counts {counted}; make it again")
+            raise UserError(
+                f"{made.path}: {len(found):,} rows, but its meta file counts {counted}; make it again"
+            )
         for number, row in enumerate(found[count:], count + 1):
             _check(f"{made.path}: row {number}", row, need)
             yield row

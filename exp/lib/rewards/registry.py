@@ -9,12 +9,15 @@ import math
 import re
 from collections.abc import Callable
 
-from lib.cli import UserError, near
+from lib.errors import UserError, near
 from lib.grading import answers, exact, latex
 from lib.grading.formats import Format
 
 RIGHT = 5.0
-CLOSE, WITHIN = 1.0, 0.1  # paid for a wrong number that is off by at most this share of the gold one
+CLOSE, WITHIN = (
+    1.0,
+    0.1,
+)  # paid for a wrong number that is off by at most this share of the gold one
 NUMBER = 0.5
 TAG = 0.5
 BOX = "\\boxed{"
@@ -48,10 +51,16 @@ def stated(text: str, layout: Format) -> str | None:
         rest, end = rest + said[end:start] + "\n", stop
     rest += said[end:]
     found += [box for _, _, box in latex.boxes(rest)]
-    if (other := answers.find(rest, strict=True)) and other.how == "tag":  # of another layout, and evaluation reads it
+    if (
+        other := answers.find(rest, strict=True)
+    ) and other.how == "tag":  # of another layout, and evaluation reads it
         found.append(other.answer)
     first, *others = (" ".join(answer.split()) for answer in found)
-    return first if latex.canonical(first) and all(answers.is_equal(answer, first) for answer in others) else None
+    return (
+        first
+        if latex.canonical(first) and all(answers.is_equal(answer, first) for answer in others)
+        else None
+    )
 
 
 def is_right(answer: str, gold: str) -> bool:
@@ -65,18 +74,24 @@ def is_right(answer: str, gold: str) -> bool:
     words = _COMMAND.sub(" ", plain)
     if _WORD.search(words) and len({value.replace(",", "") for value in _VALUE.findall(words)}) > 1:
         return False
-    if exact.split_list(plain) or _RELATION.search(gold):  # x = 1, y = 2 for 1, 2; an equation that is the gold
+    if exact.split_list(plain) or _RELATION.search(
+        gold
+    ):  # x = 1, y = 2 for 1, 2; an equation that is the gold
         return True
     sides = [side for side in _RELATION.split(plain) if re.search(r"\d", side)]
     return len(sides) < 2 or all(answers.is_equal(side, gold) for side in sides)
 
 
-def format_exact(completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]) -> list[float]:
+def format_exact(
+    completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]
+) -> list[float]:
     """+1 for a text that is laid out exactly as asked, else -1: match_format_exactly of the GSM8K pipeline."""
     return [1.0 if layout.fits(text) else -1.0 for text in completions]
 
 
-def format_approximate(completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]) -> list[float]:
+def format_approximate(
+    completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]
+) -> list[float]:
     """+0.5 for each tag that is there exactly once, else -0.5: match_format_approximately of unsloth's first GRPO notebook.
 
     The four tags of the layout, -2 to 2 in all; of `boxed`, which asks for no thinking tags, the opening and a closed box.
@@ -90,13 +105,20 @@ def format_approximate(completions: list[str], *, golds: list[str], layout: Form
     return [sum(TAG if n == 1 else -TAG for n in counts(text)) for text in completions]
 
 
-def answer(completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]) -> list[float]:
+def answer(
+    completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]
+) -> list[float]:
     """5 for the right answer, 0 for a wrong one, for none and for a completion that was cut off."""
     each = zip(completions, golds, truncated, strict=True)
-    return [RIGHT * bool(not cut and (found := stated(text, layout)) and is_right(found, gold)) for text, gold, cut in each]
+    return [
+        RIGHT * bool(not cut and (found := stated(text, layout)) and is_right(found, gold))
+        for text, gold, cut in each
+    ]
 
 
-def answer_close(completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]) -> list[float]:
+def answer_close(
+    completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]
+) -> list[float]:
     """As `answer`, but a wrong number off by at most 10% of a gold number that is not zero earns 1, less than any right one.
 
     Other wrong ones earn 0, as none does. Unsloth's test pays 95 for 100 +1 as well, but an honest wrong answer -1.5 and
@@ -105,12 +127,19 @@ def answer_close(completions: list[str], *, golds: list[str], layout: Format, tr
     paid = answer(completions, golds=golds, layout=layout, truncated=truncated)
     for n, (text, gold, cut) in enumerate(zip(completions, golds, truncated, strict=True)):
         ours, theirs = None if cut or paid[n] else _number(stated(text, layout)), _number(gold)
-        if ours and theirs and theirs.value and abs(ours.value - theirs.value) <= WITHIN * abs(theirs.value):
+        if (
+            ours
+            and theirs
+            and theirs.value
+            and abs(ours.value - theirs.value) <= WITHIN * abs(theirs.value)
+        ):
             paid[n] = CLOSE
     return paid
 
 
-def number(completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]) -> list[float]:
+def number(
+    completions: list[str], *, golds: list[str], layout: Format, truncated: list[bool]
+) -> list[float]:
     """0.5 where the stated answer is a number at all, `1,200`, `$5` and `\\frac12` included; 0 for others and if cut off."""
     each = zip(completions, truncated, strict=True)
     return [NUMBER if not cut and _number(stated(text, layout)) else 0.0 for text, cut in each]
@@ -149,15 +178,24 @@ def find(spec: str) -> list[tuple[str, float, Callable]]:
     return list(found.values())
 
 
-def parts(spec: list, completions: list[str], golds: list[str], layout: Format, truncated: list[bool]) -> dict[str, list[float]]:
+def parts(
+    spec: list, completions: list[str], golds: list[str], layout: Format, truncated: list[bool]
+) -> dict[str, list[float]]:
     """What each reward of `spec` (see `find`) pays each completion, before its weight."""
-    return {name: pay(completions, golds=golds, layout=layout, truncated=truncated) for name, _, pay in spec}
+    return {
+        name: pay(completions, golds=golds, layout=layout, truncated=truncated)
+        for name, _, pay in spec
+    }
 
 
-def total(spec: list, completions: list[str], golds: list[str], layout: Format, truncated: list[bool]) -> list[float]:
+def total(
+    spec: list, completions: list[str], golds: list[str], layout: Format, truncated: list[bool]
+) -> list[float]:
     """The weighted sum of the rewards of `spec` for each completion, as the trainer adds them."""
     paid = parts(spec, completions, golds, layout, truncated)
-    return [sum(weight * paid[name][n] for name, weight, _ in spec) for n in range(len(completions))]
+    return [
+        sum(weight * paid[name][n] for name, weight, _ in spec) for n in range(len(completions))
+    ]
 
 
 def _outside_thinking(text: str, layout: Format) -> str:
@@ -166,7 +204,9 @@ def _outside_thinking(text: str, layout: Format) -> str:
     before, closed, behind = text.partition(closing)
     if closed and opening not in before:
         text = behind
-    return re.sub(rf"{re.escape(opening)}.*?(?:{re.escape(closing)}|\Z)", "\n", text, flags=re.DOTALL)
+    return re.sub(
+        rf"{re.escape(opening)}.*?(?:{re.escape(closing)}|\Z)", "\n", text, flags=re.DOTALL
+    )
 
 
 def _number(text: str | None) -> exact.Number | None:

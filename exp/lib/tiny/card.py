@@ -13,7 +13,11 @@ def complete(model: object, tokenizer: object, prompts: list[str], temperature: 
     import torch
 
     torch.manual_seed(seed)
-    how: dict = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
+    how: dict = (
+        {"do_sample": True, "temperature": temperature, "top_k": 0}
+        if temperature
+        else {"do_sample": False}
+    )
     if must_work:
         how["begin_suppress_tokens"] = [tokenizer.encode("The answer")[0]]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -21,9 +25,16 @@ def complete(model: object, tokenizer: object, prompts: list[str], temperature: 
     model.eval()
     for at in range(0, len(order), max(1, batch // n)):
         places = order[at : at + max(1, batch // n)]
-        inputs = tokenizer([prompts[i] for i in places], return_tensors="pt", padding=True, return_token_type_ids=False)
+        inputs = tokenizer(
+            [prompts[i] for i in places],
+            return_tensors="pt",
+            padding=True,
+            return_token_type_ids=False,
+        )
         with torch.inference_mode():
-            output = model.generate(**inputs, **how, max_new_tokens=max_tokens, num_return_sequences=n)
+            output = model.generate(
+                **inputs, **how, max_new_tokens=max_tokens, num_return_sequences=n
+            )
         for k, ids in enumerate(output[:, inputs["input_ids"].shape[1] :].tolist()):
             whole = tokenizer.eos_token_id in ids
             text = tokenizer.decode(ids[: ids.index(tokenizer.eos_token_id)]) if whole else ""
@@ -55,8 +66,15 @@ def solving(model: object, tokenizer: object, count: int, seed: int) -> dict[str
     greedy = [answers[0] for answers in complete(model, tokenizer, prompts, 0.0)]
     sampled = complete(model, tokenizer, prompts, 1.0, seed, n=8)
     marks = [[is_right(p, a) for a in answers] for p, answers in zip(asked, sampled, strict=True)]
-    pairs = [(is_right(p, a), shows_work(a)) for p, answers in zip(asked, sampled, strict=True) for a in answers]
-    worked, direct = [right for right, work in pairs if work], [right for right, work in pairs if not work]
+    pairs = [
+        (is_right(p, a), shows_work(a))
+        for p, answers in zip(asked, sampled, strict=True)
+        for a in answers
+    ]
+    worked, direct = (
+        [right for right, work in pairs if work],
+        [right for right, work in pairs if not work],
+    )
     share = sum(is_right(p, a) for p, a in zip(asked, greedy, strict=True)) / count
     return {
         "problems": count,
@@ -72,7 +90,9 @@ def solving(model: object, tokenizer: object, count: int, seed: int) -> dict[str
     }
 
 
-def inventing(model: object, tokenizer: object, count: int, temperature: float, seed: int) -> dict[str, dict[str, float]]:
+def inventing(
+    model: object, tokenizer: object, count: int, temperature: float, seed: int
+) -> dict[str, dict[str, float]]:
     """Of `count` problems invented for each domain: the share that is well posed and in it, and the share that repeats."""
     shares = {}
     for domain in DOMAINS:
@@ -92,19 +112,32 @@ def scores(model: object, tokenizer: object, texts: list[str], batch: int = 64) 
     model.eval()
     for at in range(0, len(order), batch):
         places = order[at : at + batch]
-        inputs = tokenizer([texts[i] for i in places], return_tensors="pt", padding=True, return_token_type_ids=False)
+        inputs = tokenizer(
+            [texts[i] for i in places],
+            return_tensors="pt",
+            padding=True,
+            return_token_type_ids=False,
+        )
         with torch.inference_mode():
             for i, logit in zip(places, model(**inputs).logits[:, 0].tolist(), strict=True):
                 found[i] = logit
     return found
 
 
-def choosing(policy: object, judge: object, tokenizer: object, count: int, seed: int) -> dict[str, float]:
+def choosing(
+    policy: object, judge: object, tokenizer: object, count: int, seed: int
+) -> dict[str, float]:
     """Of seven answers at temperature 0.8 to each of `count` fresh problems: how often a random one, the reward model's first
     choice and its last choice are right, and how often any is."""
     asked = problems.fresh(count, seed)
-    answers = complete(policy, tokenizer, [recipe.before_answer(p.question) for p in asked], 0.8, seed, n=7)
-    texts = [recipe.after_answer(p.question, a) for p, some in zip(asked, answers, strict=True) for a in some]
+    answers = complete(
+        policy, tokenizer, [recipe.before_answer(p.question) for p in asked], 0.8, seed, n=7
+    )
+    texts = [
+        recipe.after_answer(p.question, a)
+        for p, some in zip(asked, answers, strict=True)
+        for a in some
+    ]
     marks = scores(judge, tokenizer, texts)
     right = [[is_right(p, a) for a in some] for p, some in zip(asked, answers, strict=True)]
     ranks = [sorted(range(7), key=lambda k: marks[7 * i + k]) for i in range(count)]
@@ -122,10 +155,15 @@ def policy_card(made: dict, solved: dict, invented: dict[float, dict]) -> str:
     domains = ", ".join(d.replace("_", " ") for d in DOMAINS)
     command = f"python exp/make_tiny.py --save_path data/models/tiny --tokens {made['tokens']} --seed {made['seed']}"
     figures = ("sampled", "pass_at_8", "worked_share", "worked_right", "direct_right")
-    figures_row = f"{solved['greedy']:.3f} ± {solved['greedy_se']:.3f} | " + " | ".join(f"{solved[k]:.3f}" for k in figures)
+    figures_row = f"{solved['greedy']:.3f} ± {solved['greedy_se']:.3f} | " + " | ".join(
+        f"{solved[k]:.3f}" for k in figures
+    )
     head = "".join(f" well posed, T={t} | repeats, T={t} |" for t in invented)
     rows = "\n".join(
-        f"| {domain} |" + "".join(f" {invented[t][domain][k]:.3f} |" for t in invented for k in ("well_posed", "repeats"))
+        f"| {domain} |"
+        + "".join(
+            f" {invented[t][domain][k]:.3f} |" for t in invented for k in ("well_posed", "repeats")
+        )
         for domain in DOMAINS
     )
     return f"""---

@@ -14,7 +14,9 @@ def batches(tokenizer: object, made: list[recipe.Document], rng: random.Random) 
 
     texts = ["".join(text for text, _ in document) for document in made]
     rows = []
-    for document, encoding in zip(made, tokenizer(texts, return_offsets_mapping=True).encodings, strict=True):
+    for document, encoding in zip(
+        made, tokenizer(texts, return_offsets_mapping=True).encodings, strict=True
+    ):
         by_char = [weight for text, weight in document for _ in text]
         rows.append((encoding.ids, [by_char[start] for start, _ in encoding.offsets]))
     rows.sort(key=lambda row: len(row[0]))
@@ -24,7 +26,10 @@ def batches(tokenizer: object, made: list[recipe.Document], rng: random.Random) 
             ids = torch.full((len(group), len(group[-1][0])), tokenizer.pad_token_id)
             weights = torch.zeros(ids.shape)
             for k, (some, counts) in enumerate(group):
-                ids[k, : len(some)], weights[k, : len(some)] = torch.tensor(some), torch.tensor(counts)
+                ids[k, : len(some)], weights[k, : len(some)] = (
+                    torch.tensor(some),
+                    torch.tensor(counts),
+                )
             found.append((ids, weights))
             group = []
         group.append(row)
@@ -38,7 +43,9 @@ def optimizers(model: object) -> list:
 
     matrices, rest = [], []
     for name, p in model.named_parameters():
-        (matrices if p.ndim == 2 and "embed" not in name and "score" not in name else rest).append(p)
+        (matrices if p.ndim == 2 and "embed" not in name and "score" not in name else rest).append(
+            p
+        )
     return [
         torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01),
         torch.optim.AdamW(rest, lr=5e-3, betas=(0.9, 0.95), weight_decay=0.0),
@@ -61,7 +68,9 @@ def loss_of(model: object, ids: object, weights: object) -> object:
 
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(input_ids=ids, use_cache=False).logits
-    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none")
+    losses = F.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
+    )
     counts = weights[:, 1:].flatten()
     return (losses * counts).sum() / counts.sum()
 

@@ -136,7 +136,9 @@ def _solved(template: Template, question: str, values: dict[str, int | str]) -> 
     if template.sound and not _call(template.sound, values):
         raise IllPosed
     log: list[str] = []
-    answer = _call(template.answer, {k: Num.of(v, log) if isinstance(v, int) else v for k, v in values.items()})
+    answer = _call(
+        template.answer, {k: Num.of(v, log) if isinstance(v, int) else v for k, v in values.items()}
+    )
     if not template.signed and any(" = -" in step for step in log):
         raise IllPosed
     return Problem(template.domain, template.name, question, tuple(log), int(answer))
@@ -144,7 +146,9 @@ def _solved(template: Template, question: str, values: dict[str, int | str]) -> 
 
 def _call(formula: Callable, values: dict) -> object:
     """The formula on the values that its parameters name."""
-    return formula(*(values[name] for name in formula.__code__.co_varnames[: formula.__code__.co_argcount]))
+    return formula(
+        *(values[name] for name in formula.__code__.co_varnames[: formula.__code__.co_argcount])
+    )
 
 
 def _shape(text: str) -> str:
@@ -161,9 +165,14 @@ def _kind(match: re.Match) -> str:
 
 def _expand(wording: str) -> list[str]:
     """`[Find|What is] x~` as its two wordings, `Find x.` and `What is x?`"""
-    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(re.split(r"\[([^\]]*)\]", wording))]
+    parts = [
+        part.split("|") if i % 2 else [part]
+        for i, part in enumerate(re.split(r"\[([^\]]*)\]", wording))
+    ]
     texts = ["".join(choice) for choice in itertools.product(*parts)]
-    return [t.replace("~", "?" if _WORD_OF_QUESTION.search(t.split(". ")[-1]) else ".") for t in texts]
+    return [
+        t.replace("~", "?" if _WORD_OF_QUESTION.search(t.split(". ")[-1]) else ".") for t in texts
+    ]
 
 
 def _index() -> dict[str, tuple[Template, tuple[str | int, ...]]]:
@@ -175,11 +184,15 @@ def _index() -> dict[str, tuple[Template, tuple[str | int, ...]]]:
         for wording in wordings:
             shape = _shape(_SLOT.sub(lambda m: stand_in.get(m[1], "0"), wording))
             order = tuple(m[1] or int(m[2]) for m in re.finditer(r"\{(\w+)\}|([0-9]+)", wording))
-            if shapes.setdefault(shape, (template, order)) != (template, order) or len(order) != len(re.findall("[#@&]", shape)):
+            if shapes.setdefault(shape, (template, order)) != (template, order) or len(
+                order
+            ) != len(re.findall("[#@&]", shape)):
                 raise ValueError(f"not the only reading of {wording!r}")
     return shapes
 
 
 _BY_DOMAIN = {d: [t for t in table.TEMPLATES if t.domain == d] for d in DOMAINS}
-_WORDINGS = {(t.domain, t.name): [w for text in t.wordings for w in _expand(text)] for t in table.TEMPLATES}
+_WORDINGS = {
+    (t.domain, t.name): [w for text in t.wordings for w in _expand(text)] for t in table.TEMPLATES
+}
 _SHAPES = _index()

@@ -56,7 +56,11 @@ def chat(problem: Problem, rng: random.Random, asking: float) -> Document:
 
     `asking` is the weight of the user's words, from which inventing problems is learned; the answer has weight 1.
     """
-    answer = problem.direct if rng.random() < DIRECT[problem.domain, problem.template] else problem.worked
+    answer = (
+        problem.direct
+        if rng.random() < DIRECT[problem.domain, problem.template]
+        else problem.worked
+    )
     domain = problem.domain if rng.random() < 0.6 else None
     return [(before_answer(problem.question, domain), asking), (f"{answer}{END}", 1.0), ("\n", 0.0)]
 
@@ -102,14 +106,25 @@ def make_tokenizer(seed: int) -> object:
     core = Tokenizer(models.BPE())
     pieces = Regex(r" (?:[-+*/=]|mod) |[.,] |[0-9]| ?[A-Za-z]+| ?[^\sA-Za-z0-9]+|\s")
     core.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(pieces, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(pieces, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     specials = [PAD, START, END]
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=VOCAB,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
-    texts = ("".join(text for text, _ in document) for document in documents(20_000, f"tokenizer {seed}", 0.2, 1.0))
-    core.train_from_iterator((re.sub("|".join(map(re.escape, specials)), "", text) for text in texts), trainer)
+    texts = (
+        "".join(text for text, _ in document)
+        for document in documents(20_000, f"tokenizer {seed}", 0.2, 1.0)
+    )
+    core.train_from_iterator(
+        (re.sub("|".join(map(re.escape, specials)), "", text) for text in texts), trainer
+    )
     core = _as_qwen2_loads_it(core)
     core.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
@@ -130,7 +145,9 @@ def _as_qwen2_loads_it(core: object) -> object:
     for text in JOINED:
         token = text.replace(" ", "Ġ")
         whole["model"]["vocab"][text] = whole["model"]["vocab"].pop(token)
-        whole["model"]["merges"] = [pair for pair in whole["model"]["merges"] if "".join(pair) != token]
+        whole["model"]["merges"] = [
+            pair for pair in whole["model"]["merges"] if "".join(pair) != token
+        ]
     core = Tokenizer.from_str(json.dumps(whole))
     qwen2 = Qwen2Tokenizer().backend_tokenizer
     core.normalizer, core.pre_tokenizer = qwen2.normalizer, qwen2.pre_tokenizer
@@ -151,7 +168,9 @@ def make_model(tokenizer: object, seed: int) -> object:
         bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     model = Qwen2ForCausalLM(config)
-    model.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=tokenizer.pad_token_id, do_sample=True)
+    model.generation_config = GenerationConfig(
+        eos_token_id=stops, pad_token_id=tokenizer.pad_token_id, do_sample=True
+    )
     return model
 
 

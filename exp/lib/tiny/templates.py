@@ -36,10 +36,14 @@ def _template(domain: str, name: str, ranges: str, *wordings: str, answer: Calla
     for part in ranges.split(", "):
         slot, values = part.split()
         low, dash, high = values.partition("-")
-        drawn[slot] = range(int(low), int(high) + 1) if dash else [int(v) for v in values.split("|")]
+        drawn[slot] = (
+            range(int(low), int(high) + 1) if dash else [int(v) for v in values.split("|")]
+        )
     # A range from 0, 1 or 2 begins there for a reason (no 1x); one from above only keeps the numbers interesting.
     least = {slot: min(values) if min(values) <= 2 else 1 for slot, values in drawn.items()}
-    return Template(domain, name, drawn, wordings, answer, where, sound or where, signed, derived, least)
+    return Template(
+        domain, name, drawn, wordings, answer, where, sound or where, signed, derived, least
+    )
 
 
 def _always() -> bool:

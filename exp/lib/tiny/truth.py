@@ -16,4 +16,7 @@ def precision(verified: Iterable[dict]) -> dict[tuple[int, int], tuple[int, int]
         if problem := problems.parse(row["instruction"]):
             level = row["marks"].count("right"), len(row["marks"])
             found.setdefault(level, []).append(answers.is_equal(row["answer"], str(problem.answer)))
-    return {level: (sum(found[level]), len(found[level])) for level in sorted(found, key=lambda level: -level[0])}
+    return {
+        level: (sum(found[level]), len(found[level]))
+        for level in sorted(found, key=lambda level: -level[0])
+    }

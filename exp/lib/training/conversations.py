@@ -1,7 +1,7 @@
 """Training conversations: what a row of any of our files says as messages, and as token ids with the answers marked."""
 
 from lib import chat, models
-from lib.cli import UserError
+from lib.errors import UserError
 from lib.grading import latex
 from lib.grading.formats import Format
 
@@ -14,7 +14,9 @@ class Reader:
 
     def __init__(self, model: models.Model, layout: Format | None = None):
         self.model, self.layout, self.tokenizer = model, layout, chat.load_tokenizer(model.path)
-        self.stops = chat.stop_token_ids(self.tokenizer, chat.generation_config(model.path), user_turn=False)
+        self.stops = chat.stop_token_ids(
+            self.tokenizer, chat.generation_config(model.path), user_turn=False
+        )
 
     def encode(self, place: str, row: dict) -> tuple[list[int], list[int]]:
         """(input ids, labels) of a row; UserError, with its place, for another shape, or a template that never stops."""
@@ -37,17 +39,33 @@ def messages_of(place: str, row: dict, layout: Format | None) -> list[dict]:
     """
     if "messages" in row:
         messages = row["messages"]
-        fine = isinstance(messages, list) and all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages)
+        fine = isinstance(messages, list) and all(
+            isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages
+        )
         if not fine or not messages or messages[-1].get("role") != "assistant":
-            raise UserError(f"{place}: 'messages' must be role and content texts that end with the assistant's")
+            raise UserError(
+                f"{place}: 'messages' must be role and content texts that end with the assistant's"
+            )
         return messages
     if "instruction" in row and "response" in row:
-        return [{"role": "user", "content": row["instruction"]}, {"role": "assistant", "content": row["response"]}]
+        return [
+            {"role": "user", "content": row["instruction"]},
+            {"role": "assistant", "content": row["response"]},
+        ]
     if "question" in row and "answer" in row and layout:
-        return laid_out(layout, row["question"], row.get("solution") or "", final_answer(place, row))
-    if "prompt" in row and "score" in row:  # a judge's: what is asked, and the score that people gave
-        return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": str(row["score"])}]
-    raise UserError(f"{place}: no messages, no instruction and response, no question and answer (has: {', '.join(row)})")
+        return laid_out(
+            layout, row["question"], row.get("solution") or "", final_answer(place, row)
+        )
+    if (
+        "prompt" in row and "score" in row
+    ):  # a judge's: what is asked, and the score that people gave
+        return [
+            {"role": "user", "content": row["prompt"]},
+            {"role": "assistant", "content": str(row["score"])},
+        ]
+    raise UserError(
+        f"{place}: no messages, no instruction and response, no question and answer (has: {', '.join(row)})"
+    )
 
 
 def final_answer(place: str, row: dict) -> str:
@@ -55,7 +73,9 @@ def final_answer(place: str, row: dict) -> str:
     answer = str(row["answer"]).strip()
     if not latex.canonical(answer) or "\n" in answer or "####" in answer or len(answer) > LONGEST:
         shown = answer if len(answer) < 60 else f"{answer[:57]}…"
-        raise UserError(f"{place}: the answer {shown!r} is no final answer such as 72 (exp/prep_gsm8k.py makes such rows)")
+        raise UserError(
+            f"{place}: the answer {shown!r} is no final answer such as 72 (exp/prep_gsm8k.py makes such rows)"
+        )
     return answer
 
 
@@ -65,11 +85,18 @@ def laid_out(layout: Format, question: str, solution: str, answer: str) -> list[
     `boxed` has no thinking tags, and a solution that ends with the box already is the whole text.
     """
     if layout.name == "boxed":
-        text = solution if layout.fits(solution) else f"{solution}\nThe answer is {layout.answer[0]}{answer}{layout.answer[1]}"
+        text = (
+            solution
+            if layout.fits(solution)
+            else f"{solution}\nThe answer is {layout.answer[0]}{answer}{layout.answer[1]}"
+        )
     else:
         (think, thought), (opened, closed) = layout.thinking, layout.answer
         text = f"{think}\n{solution}\n{thought}\n{opened}{answer}{closed}"
-    asked = [{"role": "system", "content": layout.system_prompt}, {"role": "user", "content": question}]
+    asked = [
+        {"role": "system", "content": layout.system_prompt},
+        {"role": "user", "content": question},
+    ]
     return [*asked, {"role": "assistant", "content": text}]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lib import models
-from lib.cli import UserError
+from lib.errors import UserError
 
 KEYS = ("image", "images")
 
@@ -12,7 +12,9 @@ def has_images(row: dict) -> bool:
     return any(key in row for key in KEYS)
 
 
-def read(placed: list[tuple[str, dict]], model: models.Model, max_length: int) -> tuple[list[dict], list[dict]]:
+def read(
+    placed: list[tuple[str, dict]], model: models.Model, max_length: int
+) -> tuple[list[dict], list[dict]]:
     """(prompt, completion and images of each row, the longest last; rows dropped as longer than `max_length` tokens, with `why`).
 
     A row is `messages` (texts, the assistant's last) and `image` or `images`, paths as seen from its file's folder; they stand
@@ -26,7 +28,9 @@ def read(placed: list[tuple[str, dict]], model: models.Model, max_length: int) -
     try:
         processor = AutoProcessor.from_pretrained(model.path)
     except (OSError, ValueError, TypeError, ImportError) as e:
-        raise UserError(f"{model.path}: no processor for images ({str(e).strip().splitlines()[0]})") from None
+        raise UserError(
+            f"{model.path}: no processor for images ({str(e).strip().splitlines()[0]})"
+        ) from None
     if not hasattr(processor, "image_processor"):
         raise UserError(f"{model.name} reads no images; {placed[0][0]} has one")
     kept, dropped = [], []
@@ -41,13 +45,19 @@ def read(placed: list[tuple[str, dict]], model: models.Model, max_length: int) -
                     opened.append(image.convert("RGB"))
             except (OSError, ValueError, Image.DecompressionBombError) as e:
                 raise UserError(f"{place}: {path}: no image ({type(e).__name__})") from None
-        shown = [{"type": "image"}] * len(images) + [{"type": "text", "text": messages[0]["content"]}]
-        text = processor.apply_chat_template([{**messages[0], "content": shown}, *_parts(messages[1:])])
+        shown = [{"type": "image"}] * len(images) + [
+            {"type": "text", "text": messages[0]["content"]}
+        ]
+        text = processor.apply_chat_template(
+            [{**messages[0], "content": shown}, *_parts(messages[1:])]
+        )
         tokens = len(processor(images=opened or None, text=[text])["input_ids"][0])
         if tokens > max_length:
             dropped.append({"why": f"too long: {tokens} tokens", **row})
         else:
-            kept.append((tokens, {"prompt": messages[:-1], "completion": messages[-1:], "images": images}))
+            kept.append(
+                (tokens, {"prompt": messages[:-1], "completion": messages[-1:], "images": images})
+            )
     return [example for _, example in sorted(kept, key=lambda pair: pair[0])], dropped
 
 

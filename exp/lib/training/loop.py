@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lib import cli
-from lib.output_folder import ModelFolder, mark_complete
+from lib.errors import UserError
+from lib.output_folder import OutputFolder, mark_complete
+from lib.progress import say
 
 GIB = 1024**3
 REPORTS = ("none", "trackio", "tensorboard", "wandb")  # each takes its key from the environment
@@ -25,13 +26,23 @@ class Schedule:
     seed: int
 
     def __post_init__(self):
-        for name in ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "save_steps"):
+        for name in (
+            "learning_rate",
+            "epochs",
+            "batch_size",
+            "gradient_accumulation",
+            "save_steps",
+        ):
             if getattr(self, name) <= 0:
-                raise cli.UserError(f"--{name} must be positive")
+                raise UserError(f"--{name} must be positive")
         if self.report_to not in REPORTS:
-            raise cli.UserError(f"--report_to {self.report_to}: none, or one of {', '.join(REPORTS[1:])}")
+            raise UserError(
+                f"--report_to {self.report_to}: none, or one of {', '.join(REPORTS[1:])}"
+            )
         if self.report_to != "none" and not importlib.util.find_spec(self.report_to):
-            raise cli.UserError(f"--report_to {self.report_to}: it is not installed; pip install {self.report_to}")
+            raise UserError(
+                f"--report_to {self.report_to}: it is not installed; pip install {self.report_to}"
+            )
 
     @property
     def settings(self) -> dict:
@@ -66,7 +77,10 @@ class Schedule:
 
 
 def run(
-    folder: ModelFolder, schedule: Schedule, start: Callable[[int, int], tuple], largest: Callable[[object, int], dict]
+    folder: OutputFolder,
+    schedule: Schedule,
+    start: Callable[[int, int], tuple],
+    largest: Callable[[object, int], dict],
 ) -> tuple:
     """Train to the end and return what `start` returned: (policy, trainer).
 
@@ -82,25 +96,29 @@ def run(
         trained = trainer = None
         try:
             trained, trainer = start(batch_size, gradient_accumulation)
-            trainer.remove_callback(PrinterCallback)  # it prints every log line to stdout; vital_signs says what there is to say
+            trainer.remove_callback(
+                PrinterCallback
+            )  # it prints every log line to stdout; vital_signs says what there is to say
             trainer.add_callback(_marker())
             trainer.add_callback(_prober(trainer, batch_size, largest))
             checkpoint = folder.checkpoint()
             if checkpoint:
                 trainer.add_callback(_restorer(checkpoint))
-                cli.say(f"goes on from {checkpoint.name}")
+                say(f"goes on from {checkpoint.name}")
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             return trained, trainer
         except RuntimeError as e:
             if not should_reduce_batch_size(e):
                 raise
         if batch_size % 2:
-            raise cli.UserError(f"out of memory with --batch_size {batch_size}, which cannot be halved; shorten --max_length, "
+            raise UserError(f"out of memory with --batch_size {batch_size}, which cannot be halved; shorten --max_length, "
                                 "lower --lora_rank or use --load_in_4bit")  # fmt: skip
         del trained, trainer
         clear_device_cache(garbage_collection=True)
         batch_size, gradient_accumulation = batch_size // 2, gradient_accumulation * 2
-        cli.say(f"out of memory: now --batch_size {batch_size} --gradient_accumulation {gradient_accumulation}, the same steps")
+        say(
+            f"out of memory: now --batch_size {batch_size} --gradient_accumulation {gradient_accumulation}, the same steps"
+        )
 
 
 def _marker() -> object:
@@ -138,21 +156,36 @@ def _prober(trainer: object, batch_size: int, largest: Callable[[object, int], d
 
     class TriesMemory(TrainerCallback):
         def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
-            if args.distributed_state.distributed_type not in ("NO", "MULTI_GPU"):  # a sharded backward is a step of its engine
+            if args.distributed_state.distributed_type not in (
+                "NO",
+                "MULTI_GPU",
+            ):  # a sharded backward is a step of its engine
                 return
             learned = [p for p in model.parameters() if p.requires_grad]
-            moments = [] if state.global_step else [torch.empty_like(p) for p in learned for _ in range(2)]
-            inputs = {k: v.to(args.device) if hasattr(v, "to") else v for k, v in largest(trainer, batch_size).items()}
+            moments = (
+                []
+                if state.global_step
+                else [torch.empty_like(p) for p in learned for _ in range(2)]
+            )
+            inputs = {
+                k: v.to(args.device) if hasattr(v, "to") else v
+                for k, v in largest(trainer, batch_size).items()
+            }
             model.train()
-            trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps  # as each step of the loop does
+            trainer.current_gradient_accumulation_steps = (
+                args.gradient_accumulation_steps
+            )  # as each step of the loop does
             with trainer.compute_loss_context_manager():
                 loss = trainer.compute_loss(model, inputs)
             trainer.accelerator.backward(loss)
             model.zero_grad(set_to_none=True)
             trainer._metrics["train"].clear()  # its figures are of no step
             if torch.cuda.is_available():
-                most, of = torch.cuda.max_memory_allocated() / GIB, torch.cuda.get_device_properties(0).total_memory / GIB
-                cli.say(f"the largest batch takes {most:.1f} of {of:.0f} GiB")
+                most, of = (
+                    torch.cuda.max_memory_allocated() / GIB,
+                    torch.cuda.get_device_properties(0).total_memory / GIB,
+                )
+                say(f"the largest batch takes {most:.1f} of {of:.0f} GiB")
             del moments
 
     return TriesMemory()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib import models
-from lib.cli import UserError, near
+from lib.errors import UserError, near
 
 BACKENDS = ("auto", "unsloth", "hf")
 ALL_LINEAR = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
@@ -34,9 +34,13 @@ class Loading:
         if self.backend not in BACKENDS:
             raise UserError(f"no backend {self.backend!r}; {near(self.backend, BACKENDS)}")
         if self.lora_rank < 0:
-            raise UserError(f"--lora_rank {self.lora_rank}: 0 for all weights, or the adapter's rank")
+            raise UserError(
+                f"--lora_rank {self.lora_rank}: 0 for all weights, or the adapter's rank"
+            )
         if self.load_in_4bit and not self.lora_rank:
-            raise UserError("--load_in_4bit trains an adapter beside frozen weights; give --lora_rank, such as 64")
+            raise UserError(
+                "--load_in_4bit trains an adapter beside frozen weights; give --lora_rank, such as 64"
+            )
 
     @property
     def targets(self) -> list[str]:
@@ -45,8 +49,15 @@ class Loading:
     @property
     def settings(self) -> dict:
         """What of it changes the weights."""
-        facts = {k: getattr(self, k) for k in ("lora_rank", "lora_alpha", "lora_targets", "max_length", "load_in_4bit")}
-        return {"model": models.identity(self.model), "backend": chosen(self.backend, self.vision), **facts}
+        facts = {
+            k: getattr(self, k)
+            for k in ("lora_rank", "lora_alpha", "lora_targets", "max_length", "load_in_4bit")
+        }
+        return {
+            "model": models.identity(self.model),
+            "backend": chosen(self.backend, self.vision),
+            **facts,
+        }
 
 
 @dataclass
@@ -76,7 +87,9 @@ def begin(backend: str = "hf", vision: bool = False) -> str:
     import logging
 
     bars = {} if sys.stderr.isatty() else {"TQDM_DISABLE": "1"}  # in a log a bar is one long line
-    for name, value in ({"TRANSFORMERS_VERBOSITY": "error", "UNSLOTH_DISABLE_STATISTICS": "1"} | bars).items():
+    for name, value in (
+        {"TRANSFORMERS_VERBOSITY": "error", "UNSLOTH_DISABLE_STATISTICS": "1"} | bars
+    ).items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
@@ -102,7 +115,11 @@ def _by_unsloth(how: Loading) -> Policy:
     loader = FastVisionModel if how.vision else FastLanguageModel
     # On a CPU there is memory, and to compute activations twice costs a tenth of the time.
     checkpointing = "unsloth" if torch.cuda.is_available() else False
-    fast = {"fast_inference": True, "max_lora_rank": how.lora_rank, "gpu_memory_utilization": how.gpu_share}
+    fast = {
+        "fast_inference": True,
+        "max_lora_rank": how.lora_rank,
+        "gpu_memory_utilization": how.gpu_share,
+    }
     model, tokenizer = loader.from_pretrained(
         how.model.adapter or how.model.path, max_seq_length=how.max_length, dtype=_dtype(how.model),
         load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank,
@@ -116,14 +133,22 @@ def _by_unsloth(how: Loading) -> Policy:
 
 
 def _by_hf(how: Loading) -> Policy:
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, set_seed
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoProcessor,
+        BitsAndBytesConfig,
+        set_seed,
+    )
 
     from lib import chat
     from lib.training import trl_on_cpu
 
     trl_on_cpu.stand_in()
     set_seed(how.seed)
-    extra = {"quantization_config": BitsAndBytesConfig(load_in_4bit=True)} if how.load_in_4bit else {}
+    extra = (
+        {"quantization_config": BitsAndBytesConfig(load_in_4bit=True)} if how.load_in_4bit else {}
+    )
     loader = AutoModelForImageTextToText if how.vision else AutoModelForCausalLM
     model = loader.from_pretrained(how.model.path, dtype=_dtype(how.model) or "auto", **extra)
     if how.model.adapter:
@@ -136,7 +161,11 @@ def _by_hf(how: Loading) -> Policy:
         _check_targets(model, how.targets)
         model = get_peft_model(model, LoraConfig(r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0.0, bias="none",
                                                  target_modules=how.targets, task_type="CAUSAL_LM"))  # fmt: skip
-    words = AutoProcessor.from_pretrained(how.model.path) if how.vision else chat.load_tokenizer(how.model.path)
+    words = (
+        AutoProcessor.from_pretrained(how.model.path)
+        if how.vision
+        else chat.load_tokenizer(how.model.path)
+    )
     return Policy(model, words, "hf", bool(how.lora_rank))
 
 
@@ -153,11 +182,15 @@ def _dtype(model: models.Model) -> object:
 def _check_targets(model: object, targets: list[str]) -> None:
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
     if missing := [t for t in targets if t not in names]:
-        raise UserError(f"LoRA target {missing[0]!r} matches no module; {near(missing[0], sorted(n for n in names if n))}")
+        raise UserError(
+            f"LoRA target {missing[0]!r} matches no module; {near(missing[0], sorted(n for n in names if n))}"
+        )
 
 
 def save(policy: Policy, folder: Path) -> None:
     """The trained weights (an adapter alone, if that is what was trained) and the tokenizer, as safetensors."""
-    only = {"selected_adapters": ["default"]} if policy.is_lora else {}  # TRL keeps a second one, the start's, as the reference
+    only = (
+        {"selected_adapters": ["default"]} if policy.is_lora else {}
+    )  # TRL keeps a second one, the start's, as the reference
     policy.model.save_pretrained(folder, safe_serialization=True, **only)
     policy.tokenizer.save_pretrained(folder)

@@ -7,14 +7,24 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import cli, progress
+from lib import progress
+from lib.progress import say
 
 LOG = "train_log.jsonl"
 EVERY_S = 30  # seconds between two lines
 PACE = ("tokens_s", "memory_gib")
 # What TRL's GRPOTrainer logs: tokens, share of samples cut off, share of groups in which all were paid alike, nats, a norm.
 LENGTH, ALIKE = "completions/mean_length", "frac_reward_zero_std"
-GRPO = (LENGTH, "completions/clipped_ratio", ALIKE, "kl", "clip_ratio/region_mean", "entropy", "grad_norm", *PACE)
+GRPO = (
+    LENGTH,
+    "completions/clipped_ratio",
+    ALIKE,
+    "kl",
+    "clip_ratio/region_mean",
+    "entropy",
+    "grad_norm",
+    *PACE,
+)
 WINDOW = 10  # logged steps that must agree before a run is stopped
 
 
@@ -44,7 +54,11 @@ class Bounds:
         return ""
 
 
-def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm", *PACE), bounds: Bounds | None = None) -> object:
+def callback(
+    folder: Path,
+    shown: tuple[str, ...] = ("loss", "grad_norm", *PACE),
+    bounds: Bounds | None = None,
+) -> object:
     """A TrainerCallback that appends each logged step to `folder`/train_log.jsonl and says how far the training is.
 
     After a kill the log goes on behind the checkpoint's step: what was logged after it is run, and logged, again. A collapse
@@ -58,11 +72,17 @@ def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm", *PACE)
         def on_train_begin(self, args, state, control, **kwargs):
             self.path, self.first, self.started = folder / LOG, state.global_step, time.monotonic()
             self.told, self.recent, self.tokens = self.started, deque(maxlen=WINDOW), None
-            kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= state.global_step]
+            kept = [
+                line for line in _lines(self.path) if json.loads(line)["step"] <= state.global_step
+            ]
             self.path.write_text("".join(kept), encoding="utf-8")
 
         def on_log(self, args, state, control, logs=None, **kwargs):
-            figures = {k: _number(v) for k, v in (logs or {}).items() if k != "epoch" and not k.startswith(("train_", "total_"))}
+            figures = {
+                k: _number(v)
+                for k, v in (logs or {}).items()
+                if k != "epoch" and not k.startswith(("train_", "total_"))
+            }
             if not figures:  # the summary at the end
                 return
             figures |= self._pace(figures.get("num_tokens"))
@@ -70,7 +90,11 @@ def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm", *PACE)
                 f.write(json.dumps({"step": state.global_step, **figures}) + "\n")
             self.recent.append(figures)
             self.why = bounds.broken(list(self.recent)) if bounds else ""
-            if not self.why and state.global_step == self.first + WINDOW and is_idle(kwargs["model"]):
+            if (
+                not self.why
+                and state.global_step == self.first + WINDOW
+                and is_idle(kwargs["model"])
+            ):
                 self.why = f"after {WINDOW} steps the adapter is still all zero: nothing is learned"
             if self.why:
                 control.should_save = control.should_training_stop = True
@@ -78,9 +102,15 @@ def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm", *PACE)
             if now - self.told >= EVERY_S or state.global_step in (self.first + 1, state.max_steps):
                 self.told = now
                 rate = (state.global_step - self.first) / (now - self.started)
-                left = progress.clock((state.max_steps - state.global_step) / rate) if rate else "unknown"
+                left = (
+                    progress.clock((state.max_steps - state.global_step) / rate)
+                    if rate
+                    else "unknown"
+                )
                 figures = "  ".join(f"{k} {figures[k]:.3f}" for k in shown if k in figures)
-                cli.say(f"step {state.global_step:,}/{state.max_steps:,}  {figures}  {rate:.2f} steps/s  eta {left}")
+                say(
+                    f"step {state.global_step:,}/{state.max_steps:,}  {figures}  {rate:.2f} steps/s  eta {left}"
+                )
 
         def _pace(self, tokens: float | None) -> dict:
             """Seconds since this process began to train, tokens/s since the step before, and the most memory so far in GiB."""
@@ -88,7 +118,9 @@ def callback(folder: Path, shown: tuple[str, ...] = ("loss", "grad_norm", *PACE)
             pace = {"seconds": round(seconds, 3), "memory_gib": round(most_memory() / 2**30, 3)}
             if tokens is not None:
                 if self.tokens:
-                    pace["tokens_s"] = round((tokens - self.tokens[0]) / (seconds - self.tokens[1]), 1)
+                    pace["tokens_s"] = round(
+                        (tokens - self.tokens[0]) / (seconds - self.tokens[1]), 1
+                    )
                 self.tokens = tokens, seconds
             return pace
 
@@ -117,7 +149,11 @@ def read(folder: Path) -> list[dict]:
 
 def _lines(path: Path) -> list[str]:
     """The whole lines of the log; a torn last one is left out."""
-    return [x for x in path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")] if path.exists() else []
+    return (
+        [x for x in path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")]
+        if path.exists()
+        else []
+    )
 
 
 def _number(value: object) -> object:

@@ -8,7 +8,9 @@ class LogProbs:
     """Takes the place of TRL 1.15's `_ChunkedLogProbFunction`: all logits at once, gradients by autograd."""
 
     @staticmethod
-    def apply(hidden, weight, bias, targets, temperature, chunk_size, softcap=None, scale=1.0, outputs=()):
+    def apply(
+        hidden, weight, bias, targets, temperature, chunk_size, softcap=None, scale=1.0, outputs=()
+    ):
         """(log-probabilities of `targets`, entropy, log of the sum of squared probabilities, mean logit, whether top 1), each
         [N] or None where it is not in `outputs`; `hidden` [N, H], `weight` [V, H], `targets` [N]."""
         import torch

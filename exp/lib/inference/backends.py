@@ -1,0 +1,51 @@
+"""Where a model is asked: vLLM in this process, or any server that speaks the OpenAI protocol."""
+
+from dataclasses import dataclass, field
+
+from lib.errors import UserError, near
+from lib.inference.requests import Engine
+from lib.models import Model
+
+ENGINES = ("vllm", "openai")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Flags of every stage that asks a model. None of them changes a row, so none is a setting.
+
+    `max_in_flight` bounds the requests in flight; None leaves it to the engine.
+    """
+
+    engine: str = "vllm"
+    base_url: str = ""
+    max_in_flight: int | None = field(default=None, metadata={"alias": "batch_size"})
+    trust_remote_code: bool = False
+
+    def __post_init__(self):
+        if self.engine not in ENGINES:
+            raise UserError(f"no engine {self.engine!r}; {near(self.engine, ENGINES)}")
+        is_address = self.base_url.startswith(("http://", "https://"))
+        if self.engine == "openai" and not is_address:
+            raise UserError("--engine openai needs --base_url, such as http://127.0.0.1:8000/v1")
+        if self.engine == "vllm" and self.base_url:
+            raise UserError("--base_url goes with --engine openai")
+        if self.max_in_flight is not None and self.max_in_flight < 1:
+            what = f"--max_in_flight {self.max_in_flight}"
+            raise UserError(f"{what}: at least 1 request must be in flight")
+
+    def load(self, model: Model) -> Engine:
+        """The engine, ready to take requests: vLLM loads tiny in 20 s, a 32B model in minutes.
+
+        A model with runner `transformers` cannot run in vLLM; its own code scores.
+        """
+        if self.engine == "openai":
+            from lib.inference.openai_engine import OpenAIEngine
+
+            return OpenAIEngine(model, self.base_url)
+        if model.runner == "transformers":
+            from lib.inference.reward_engine import TransformersScorer
+
+            return TransformersScorer(model, self.trust_remote_code)
+        from lib.inference.vllm_engine import VllmEngine
+
+        return VllmEngine(model, self.trust_remote_code)
