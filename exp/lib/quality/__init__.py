@@ -1,0 +1,1 @@
+"""Is a problem worth training on? Rules, near-duplicates, benchmark contamination, diversity."""

@@ -1,0 +1,1 @@
+"""Show a run: what its files say, as figures, tables and charts on one page."""

@@ -1,0 +1,1 @@
+"""The embedded models: procedural problems, how the models are made, and the true answers."""

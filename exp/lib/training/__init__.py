@@ -1,0 +1,1 @@
+"""Change a model's weights: load a policy, encode conversations, train, log."""
