@@ -1,4 +1,4 @@
-"""What tests share: the shared data where it is present, one real vLLM server for the whole run, a way to call a stage."""
+"""What tests share: real test data where it is present, one real vLLM server for the whole run."""
 
 import os
 import subprocess
@@ -8,48 +8,49 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
+# Real public data that tests read, and that the project does not copy: tests/README.md lists it.
+TEST_DATA = Path(os.environ.get("TIDING_TEST_DATA") or ROOT.parent / "shared/data")
 TINY, TINY_RM = ROOT / "data/models/tiny", ROOT / "data/models/tiny-rm"
 
 
-def stage(
-    name: str, *flags: object, cwd: Path = ROOT, env: dict | None = None, **options: object
-) -> subprocess.CompletedProcess:
+def stage(name: str, *flags: object, cwd: Path = ROOT, env: dict | None = None, **options) -> subprocess.CompletedProcess:
     """Run `python exp/NAME.py FLAGS…` to its end; stdout and stderr as text."""
     command = [sys.executable, str(ROOT / f"exp/{name}.py"), *map(str, flags)]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        text=True,
-        capture_output=True,
-        **options,
-    )
+    return subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, text=True, capture_output=True, **options)
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    if not SHARED.is_dir():
-        pytest.skip(f"needs the shared data folder beside the project ({SHARED})")
-    return SHARED
+def test_data() -> Path:
+    if not TEST_DATA.is_dir():
+        pytest.skip(f"needs the test data: no folder {TEST_DATA}")
+    return TEST_DATA
 
 
-def _served(tmp_path_factory: pytest.TempPathFactory, model: Path, *flags: str):
+@pytest.fixture(scope="session")
+def shared(test_data) -> Path:
+    return test_data.parent
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """One line that says what was skipped for want of data or of a GPU, and how to have it run."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [str(report.longrepr[-1]) for report in skipped]
+    without_data = sum("needs the test data" in reason for reason in reasons)
+    without_gpu = sum("needs an NVIDIA GPU" in reason for reason in reasons)
+    if without_data:
+        what = f"{without_data} tests were skipped for want of test data in {TEST_DATA}"
+        terminalreporter.write_line(f"{what}; tests/README.md says how to get it")
+    if without_gpu:
+        terminalreporter.write_line(f"{without_gpu} tests were skipped for want of a GPU; make test-gpu runs them")
+
+
+def _served(tmp_path_factory: pytest.TempPathFactory, model: Path, *settings: str):
     """A real server started as the drivers start it, through serve.sh; ends with the test run."""
     log = tmp_path_factory.mktemp("server") / "server.log"
-    waiter = [
-        "bash",
-        "-c",
-        'echo "$BASE_URL"; exec cat',
-    ]  # lives until its standard input is closed
-    env = {
-        **os.environ,
-        "LOG": str(log),
-        "PYTHON": sys.executable,
-        **dict(f.split("=") for f in flags),
-    }
-    process = subprocess.Popen([ROOT / "scripts/serve.sh", str(model), "--", *waiter], env=env, text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    waiter = ["bash", "-c", 'echo "$BASE_URL"; exec cat']  # lives until its standard input is closed
+    env = {**os.environ, "LOG": str(log), "PYTHON": sys.executable, **dict(s.split("=") for s in settings)}
+    command = [ROOT / "scripts/serve.sh", str(model), "--", *waiter]
+    process = subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     url = process.stdout.readline().strip()
     assert url, log.read_text()[-3000:]
     yield url

@@ -155,3 +155,19 @@ def test_a_full_disk_leaves_no_torn_line(tmp_path, monkeypatch):
 def test_seeds_differ_by_row_and_stay_in_a_servers_range():
     seeds = {rows.derive_seed(0, k) for k in range(10_000)}
     assert len(seeds) > 9_990 and all(0 <= s < 2**31 - 64 for s in seeds)
+
+
+def test_what_came_to_nothing_leaves_nothing_and_other_settings_may_try(tmp_path):
+    out = make(tmp_path)
+    out.add(0, {}, "too long")
+    with pytest.raises(UserError, match=r"no row is left: 1 dropped \(1 too long\); nothing is written"):
+        out.finish_or_abandon(1)
+    assert list(tmp_path.iterdir()) == []
+    assert not make(tmp_path, temperature=0.8).finished
+
+
+def test_rows_written_in_one_go_have_each_id_once(tmp_path):
+    out = Output(str(tmp_path / "o.jsonl"), "stage", {})
+    out.write_rows([({"id": "a", "n": 1}, None), ({"id": "a", "n": 2}, None), ({"id": "b"}, "empty")], {})
+    assert rows.read(str(out.path)) == [{"id": "a", "n": 1}]
+    assert out.meta["dropped"] == {"empty": 1, "repeat": 1}
