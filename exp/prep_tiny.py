@@ -29,7 +29,7 @@ def main(save_path: str, num_examples: int = 1024, seed: int = 0, overwrite: boo
             "answer": str(p.answer),
             "solution": " ".join(f"{s}." for s in p.steps),
         }
-        prompt = f"You are a math tutor for {p.domain.replace('_', ' ')}."
+        prompt = problems.system_prompt(p.domain)
         made.append(
             (
                 row

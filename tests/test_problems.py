@@ -9,8 +9,10 @@ import time
 from fractions import Fraction
 
 import pytest
+import yaml
 
-from lib.tiny import problems, templates, worked
+from conftest import ROOT
+from lib.tiny import problems, templates, truth, worked
 
 
 def slope(f, x):
@@ -370,3 +372,45 @@ def test_an_expression_without_a_whole_small_value_is_ill_posed(expression):
     log = []
     with pytest.raises(worked.IllPosed):
         expression(worked.Num.of(3, log), worked.Num.of(4, log))
+
+
+def test_the_configured_system_prompts_are_those_of_the_training():
+    domains = yaml.safe_load((ROOT / "configs/domains_tiny.yaml").read_text())
+    assert {name: facts["system_prompt"] for name, facts in domains.items()} == {
+        domain: problems.system_prompt(domain) for domain in problems.DOMAINS
+    }
+    assert problems.system_prompt("number_theory") == "You are a math tutor for number theory."
+
+
+def test_the_truth_of_a_question_is_known_where_it_can_be_read():
+    assert (truth.answer_of("What is gcd(12, 8)?"), truth.domain_of("What is gcd(12, 8)?")) == (
+        4,
+        "number_theory",
+    )
+    assert truth.answer_of("Compute 8 * 9 mod 6.") == 0  # nought is an answer, and not none
+    assert truth.answer_of("Who?") is truth.domain_of("Who?") is None
+    assert truth.fresh_questions(6) == [p.question for p in problems.fresh(6, seed=0)]
+    assert truth.fresh_questions(6, seed=1) != truth.fresh_questions(6)
+
+
+@pytest.mark.parametrize("problem", problems.fresh(6, seed=2), ids=lambda p: p.domain)
+def test_a_response_shows_its_work_or_does_not(problem):
+    assert truth.shows_work(problem.worked)
+    assert not truth.shows_work(problem.direct)
+    assert not truth.shows_work("")
+
+
+def test_votes_are_held_against_the_true_answer_by_how_many_agree():
+    row = {
+        "instruction": "What is gcd(12, 8)?",
+        "answer": "4",
+        "marks": ["right", "right", "wrong"],
+    }
+    voted_rows = [
+        row,
+        row | {"answer": "2"},
+        row | {"marks": ["right"] * 3},
+        row | {"instruction": "Who?"},
+    ]
+    assert list(truth.vote_precision(voted_rows).items()) == [((3, 3), (1, 1)), ((2, 3), (1, 2))]
+    assert truth.vote_precision([row | {"instruction": "Who?"}]) == {}

@@ -5,6 +5,7 @@ from collections import Counter
 from lib.grading import answers
 from lib.tiny import problems, recipe
 from lib.tiny.problems import DOMAINS, Problem
+from lib.tiny.truth import shows_work
 
 
 def complete(model: object, tokenizer: object, prompts: list[str], temperature: float, seed: int = 0, n: int = 1,
@@ -46,10 +47,6 @@ def complete(model: object, tokenizer: object, prompts: list[str], temperature: 
 def is_right(problem: Problem, answer: str) -> bool:
     """Whether the answer states the problem's, for the one grader."""
     return answers.is_equal(answers.extract(answer, strict=True), str(problem.answer))
-
-
-def shows_work(answer: str) -> bool:
-    return bool(answer) and not answer.startswith("The answer")
 
 
 def working_out(model: object, tokenizer: object, asked: list[Problem]) -> float:

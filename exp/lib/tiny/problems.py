@@ -68,6 +68,11 @@ def make(domain: str, rng: random.Random) -> Problem:
             return problem
 
 
+def system_prompt(domain: str) -> str:
+    """What the embedded model is told it is, in training and whenever it is asked for a domain."""
+    return f"You are a math tutor for {domain.replace('_', ' ')}."
+
+
 def is_held_out(question: str) -> bool:
     """Whether the question is of the tenth, by its hash, that is never trained on."""
     return _bucket(question) < 26  # of 256: .102

@@ -32,13 +32,9 @@ TEMPLATE = (
 Document = list[tuple[str, float]]  # pieces of text with the weight of their loss
 
 
-def system_prompt(domain: str) -> str:
-    return f"You are a math tutor for {domain.replace('_', ' ')}."
-
-
 def before_question(domain: str | None) -> str:
     """The pre-query prompt: everything up to where the user's words begin."""
-    head = f"{START}system\n{system_prompt(domain)}{END}\n" if domain else ""
+    head = f"{START}system\n{problems.system_prompt(domain)}{END}\n" if domain else ""
     return f"{head}{START}user\n"
 
 

@@ -1,22 +1,57 @@
-"""What the answer that most responses agree on is worth: how often it is the true one, by how many agree."""
+"""What is true of a procedural problem: the one door of this package for code outside of it.
 
+Everybody else's problems have no known answer; those that the embedded model invents mostly do,
+because the generator can read them back. So answers, votes and figures can be held against it.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterable
 
 from lib.grading import answers
 from lib.tiny import problems
 
+DIRECT_ANSWER = "The answer"  # the words with which the embedded model answers without its work
 
-def precision(verified: Iterable[dict]) -> dict[tuple[int, int], tuple[int, int]]:
-    """(right, problems) by (votes, responses), most votes first, over the problems whose true answer the generator can tell.
 
-    A row has `instruction`, `answer` (the pseudo-gold) and `marks`. Empty where the generator can read no problem.
+def answer_of(question: str) -> int | None:
+    """The true answer; None unless the generator can read the problem and it is well posed."""
+    problem = problems.parse(question)
+    return problem.answer if problem else None
+
+
+def domain_of(question: str) -> str | None:
+    """The problem's domain, as "number_theory"; None unless the generator can read the problem."""
+    problem = problems.parse(question)
+    return problem.domain if problem else None
+
+
+def fresh_questions(count: int, seed: int = 0) -> list[str]:
+    """`count` different questions of which the embedded model was trained on none."""
+    return [problem.question for problem in problems.fresh(count, seed)]
+
+
+def shows_work(response: str) -> bool:
+    """Whether something stands before the words with which a direct answer begins."""
+    return bool(response) and not response.startswith(DIRECT_ANSWER)
+
+
+def vote_precision(voted_rows: Iterable[dict]) -> dict[tuple[int, int], tuple[int, int]]:
+    """How often the answer that most responses agree on is the true one, by how many agree.
+
+    {(votes, responses): (rows whose answer is true, rows)}, most votes first, over the rows whose
+    true answer is known. A row has `instruction`, `answer` (the majority's) and `marks` (one for
+    each response). Empty if the generator can read no instruction.
     """
-    found: dict[tuple[int, int], list[bool]] = {}
-    for row in verified:
-        if problem := problems.parse(row["instruction"]):
-            level = row["marks"].count("right"), len(row["marks"])
-            found.setdefault(level, []).append(answers.is_equal(row["answer"], str(problem.answer)))
-    return {
-        level: (sum(found[level]), len(found[level]))
-        for level in sorted(found, key=lambda level: -level[0])
-    }
+    verdicts: dict[tuple[int, int], list[bool]] = defaultdict(list)
+    for row in voted_rows:
+        true_answer = answer_of(row["instruction"])
+        if true_answer is None:
+            continue
+        votes = row["marks"].count("right")
+        is_true = answers.is_equal(row["answer"], str(true_answer))
+        verdicts[votes, len(row["marks"])].append(is_true)
+    levels = sorted(verdicts, key=lambda level: -level[0])
+    return {level: (sum(verdicts[level]), len(verdicts[level])) for level in levels}
+
+
+precision = vote_precision  # until its callers have moved
