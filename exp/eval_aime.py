@@ -1,29 +1,34 @@
-"""Evaluate a model on AIME 2024 and 2025: sixty problems, integer answers from 0 to 999, eight samples each.
+"""Evaluate a model on AIME 2024 and 2025: sixty problems, eight samples each.
 
 in    aime.jsonl             from prep_aime: id, problem, answer, source_dataset, original_id
-out   aime_eval_combined_{model_type}_t{temperature}_n{n}.json in --save_dir: `results` and `records`; `…_responses.json`: samples
-      python exp/eval_aime.py --model_path data/models/tiny --test_data_path data/aime/aime.jsonl --save_dir data/eval
+out   in --save_dir          aime_eval_combined_{model_type}_t{temperature}_n{n}.json: `results` and
+                             `records`; …_responses.json: the samples
+      python exp/eval_aime.py --model_path data/models/tiny \\
+          --test_data_path data/aime/aime.jsonl --save_dir data/eval
 
-American Invitational Mathematics Examination, Mathematical Association of America. Settings as in unsloth's AIME evaluation (the
-seed), but `accuracy` is the mean over samples (avg@n): what it called accuracy, any of n right, is `any_correct`.
+American Invitational Mathematics Examination, Mathematical Association of America: every answer is
+an integer from 0 to 999. The settings are those of unsloth's AIME evaluation, but `accuracy` is the
+mean over samples (avg@n). What unsloth calls accuracy, any of n right, is `any_correct`.
 """
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
-from lib import cli
+from lib import cli, parallel
 from lib.evaluation import benchmark, results
-from lib.evaluation.benchmark import Plan
-from lib.grading import answers, exact, latex
-from lib.inference import generate
+from lib.evaluation.benchmark import Plan, Problem
+from lib.grading import exact, latex
+from lib.inference.backends import Where
+from lib.inference.requests import Sampling
 from lib.progress import say
 
 SYSTEM = (
-    "You are a mathematical problem solver. Solve the given problem step by step and put your final answer, an integer from 0 to "
-    "999, within \\boxed{}."
+    "You are a mathematical problem solver. Solve the given problem step by step "
+    "and put your final answer, an integer from 0 to 999, within \\boxed{}."
 )
 USER = "Problem: {problem}\n\nSolve this step by step and give your final answer in \\boxed{{}}."
-# The seed's words for a score in percent; here of avg@n.
+# The words of unsloth's AIME evaluation for a score in percent; here the score is avg@n.
 TIERS = (
     (50, "EXCEPTIONAL"),
     (30, "EXCELLENT"),
@@ -39,24 +44,34 @@ def is_answer(text: str) -> bool:
     return bool(re.fullmatch("[0-9]{1,3}", latex.canonical(text)))
 
 
+def make_problem(row: dict) -> Problem:
+    text = row["problem"]
+    gold = latex.canonical(row["answer"])
+    return benchmark.make_problem(row, text, gold, SYSTEM, USER.format(problem=text))
+
+
 def tier(accuracy: float) -> str:
-    return next(name for least, name in TIERS if accuracy >= least)
+    """The word for a score in percent."""
+    return next(name for lowest, name in TIERS if accuracy >= lowest)
 
 
 def within_range(sample: dict) -> dict:
-    """A graded sample; an extracted number that AIME does not have, such as 1024 or 7/2, counts as none.
+    """A graded sample; an extracted number that AIME does not have (1024, 7/2) counts as none.
 
-    Whether it is right has no say in it: else the votes of maj@n would know. What is no plain number keeps its vote.
+    Whether the sample is right has no say in it, else the votes of maj@n would know. An answer that
+    is no plain number keeps its vote.
     """
     if sample["extracted"] is None:
         return sample
-    value = exact.number(exact.without_name(latex.canonical(sample["extracted"])))
-    if not value or value.value.denominator == 1 and 0 <= value.value <= 999:
+    number = exact.number(exact.without_name(latex.canonical(sample["extracted"])))
+    if not number or _is_in_range(number.value):
         return sample
-    return sample | {
-        "extracted": None,
-        "why": "truncated" if sample["why"] == "truncated" else "no answer",
-    }
+    why = "truncated" if sample["why"] == "truncated" else "no answer"
+    return sample | {"extracted": None, "why": why}
+
+
+def _is_in_range(value: Fraction) -> bool:
+    return value.denominator == 1 and 0 <= value <= 999
 
 
 def main(
@@ -65,49 +80,28 @@ def main(
     save_dir: str,
     model_type: str = "",
     adapter_path: str = "",
-    temperature: float = 0.3,
-    top_p: float = 0.95,
-    max_tokens: int = 32768,
+    sampling: Sampling = Sampling(temperature=0.3, top_p=0.95, max_tokens=32768),
     n_sampling: int = 8,
     seed: int = 0,
     num_problems: int | None = None,
     max_model_len: int | None = None,
-    engine: str = "vllm",
-    base_url: str = "",
-    batch_size: int | None = None,
-    trust_remote_code: bool = False,
+    where: Where = Where(),
     overwrite: bool = False,
 ):
-    backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
-    model = benchmark.prepared(model_path, adapter_path, max_model_len)
-    model_type = benchmark.label(model_type or model.name)
-    path = Path(save_dir) / f"aime_eval_combined_{model_type}_t{temperature:g}_n{n_sampling}.json"
-    problems = []
-    for row in benchmark.read(test_data_path, "problem", num_problems, is_answer):
-        chat = (
-            {"role": "system", "content": SYSTEM},
-            {"role": "user", "content": USER.format(problem=row["problem"])},
-        )
-        problems.append(
-            benchmark.problem(row, row["problem"], latex.canonical(row["answer"]), chat)
-        )
-    plan = Plan(
-        "eval_aime",
-        "aime",
-        model,
-        model_type,
-        temperature,
-        top_p,
-        max_tokens,
-        n_sampling,
-        seed,
-        backend,
-    )
+    model = benchmark.find_model(model_path, adapter_path, max_model_len)
+    label = benchmark.label(model_type or model.name)
+    name = f"aime_eval_combined_{label}_t{sampling.temperature:g}_n{n_sampling}.json"
+    path = Path(save_dir) / name
+    problem_rows = benchmark.read(test_data_path, "problem", num_problems, is_answer)
+    problems = [make_problem(row) for row in problem_rows]
+    plan = Plan.create("eval_aime", "aime", model, label, sampling, n_sampling, seed, where)
     samples = benchmark.ask(path, plan, problems, (test_data_path,), overwrite)
-    graded = [within_range(s) for s in answers.in_parallel(benchmark.grade, samples)]
-    found = results.figures(plan, len(problems), benchmark.prompt_hash(problems), graded)
-    results.write(path, found | {"tier": tier(found["accuracy"])}, graded)
-    say(f"tier of avg@{n_sampling}: {tier(found['accuracy'])}")
+    graded = parallel.in_threads(benchmark.grade, samples)
+    graded = [within_range(sample) for sample in graded]
+    figures = results.compute(plan, problems, graded)
+    figures["tier"] = tier(figures["accuracy"])
+    results.write(path, figures, graded)
+    say(f"tier of avg@{n_sampling}: {figures['tier']}")
 
 
 if __name__ == "__main__":

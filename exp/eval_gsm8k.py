@@ -1,49 +1,96 @@
 """Evaluate a model on GSM8K: 1,319 grade-school word problems, one greedy answer each.
 
 in    test.json              from prep_gsm8k: id, question, answer
-out   base_gsm8k.csv         one line a sample: what was asked, said, extracted, and why it counts or not
-      base_gsm8k.json        `results` (accuracy strict and lenient, format, thinking, intervals) and `records`
-      base_gsm8k_responses.json   the samples as they came, which a rerun grades anew without a model
-      python exp/eval_gsm8k.py --model_path data/models/tiny --test_data_path data/gsm8k/test.json \\
-          --save_path data/eval/base_gsm8k.csv
+out   base_gsm8k.csv         one line a sample: question, response, extracted answer, and why it
+                             counts or not
+      base_gsm8k.json        `results` (accuracy strict and lenient, format, thinking, intervals)
+                             and `records`
+      base_gsm8k_responses.json   the samples, which a rerun grades anew without a model
+      python exp/eval_gsm8k.py --model_path data/models/tiny \\
+          --test_data_path data/gsm8k/test.json --save_path data/eval/base_gsm8k.csv
 
-Cobbe et al. 2021, arXiv 2110.14168. --format names the layout that is asked for, in configs/formats.yaml.
+Cobbe et al. 2021, arXiv 2110.14168. --format names the layout that is asked for, in
+configs/formats.yaml.
 """
 
-import csv
-import io
 from pathlib import Path
 
-from lib import cli, rows
+from lib import cli, parallel, rows, tables
 from lib.errors import UserError
 from lib.evaluation import benchmark, results
-from lib.evaluation.benchmark import Plan
+from lib.evaluation.benchmark import Plan, Problem
 from lib.grading import answers, exact, formats, latex
-from lib.inference import generate
+from lib.inference.backends import Where
+from lib.inference.requests import Sampling
 from lib.progress import say
 
-COLUMNS = ("id", "sample", "question", "gold", "response", "extracted", "correct", "correct_strict", "how", "why",
-           "has_thinking", "has_answer", "fits_format", "finish_reason", "tokens")  # fmt: skip
+COLUMNS = (
+    "id",
+    "sample",
+    "question",
+    "gold",
+    "response",
+    "extracted",
+    "correct",
+    "correct_strict",
+    "how",
+    "why",
+    "has_thinking",
+    "has_answer",
+    "fits_format",
+    "finish_reason",
+    "tokens",
+)
 
 
-def laid_out(sample: dict, layout: formats.Format) -> dict:
-    """A graded sample with the seed's three looks at its form: reasoning shown, an answer stated, exactly the asked layout."""
-    text = sample["response"]
-    looks = {
-        "has_thinking": layout.shows_thinking(text),
-        "has_answer": answers.extract(text, strict=True) is not None,
+def is_number(gold: str) -> bool:
+    return exact.number(latex.canonical(gold)) is not None
+
+
+def make_problem(row: dict, layout: formats.Format) -> Problem:
+    question = row["question"]
+    return benchmark.make_problem(row, question, row["answer"], layout.system_prompt, question)
+
+
+def with_layout(sample: dict, layout: formats.Format) -> dict:
+    """A graded sample that also says whether it thinks, states an answer, and fits the layout."""
+    response = sample["response"]
+    has_answer = answers.extract(response, strict=True) is not None
+    return sample | {
+        "has_thinking": layout.shows_thinking(response),
+        "has_answer": has_answer,
+        "fits_format": layout.fits(response),
     }
-    return sample | looks | {"fits_format": layout.fits(text)}
+
+
+def layout_figures(samples: list[dict]) -> dict:
+    """The percentages of samples that think, state an answer, and fit the layout."""
+    keys = {
+        "thinking_proportion": "has_thinking",
+        "answer_proportion": "has_answer",
+        "format_accuracy": "fits_format",
+    }
+    figures = {}
+    for name, key in keys.items():
+        count = sum(sample[key] for sample in samples)
+        figures[name] = results.in_percent(count / len(samples))
+    return figures
 
 
 def table(samples: list[dict]) -> bytes:
-    """The samples as CSV, UTF-8, a header first."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for s in samples:
-        writer.writerow([(s | {"question": s["problem"], "gold": s["answer"]})[c] for c in COLUMNS])
-    return out.getvalue().encode("utf-8", errors="backslashreplace")
+    """The samples as CSV."""
+    lines = []
+    for sample in samples:
+        line = sample | {"question": sample["problem"], "gold": sample["answer"]}
+        lines.append({column: encodable(line[column]) for column in COLUMNS})
+    return tables.csv(lines, COLUMNS)
+
+
+def encodable(cell: str | int | None) -> str | int | None:
+    """A text with its lone surrogates as escapes: pandas refuses them. Others as they are."""
+    if not isinstance(cell, str):
+        return cell
+    return cell.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def main(
@@ -53,66 +100,35 @@ def main(
     model_type: str = "",
     adapter_path: str = "",
     format: str = "boxed",
-    temperature: float = 0.0,
-    top_p: float = 1.0,
-    max_tokens: int = 2048,
+    sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048),
     n_sampling: int = 1,
     seed: int = 0,
     num_problems: int | None = None,
     max_model_len: int | None = None,
-    engine: str = "vllm",
-    base_url: str = "",
-    batch_size: int | None = None,
-    trust_remote_code: bool = False,
+    where: Where = Where(),
     overwrite: bool = False,
 ):
-    path, layout = Path(save_path), formats.find(format)
+    path = Path(save_path)
+    layout = formats.find(format)
     if path.suffix != ".csv":
-        raise UserError(
-            f"--save_path {save_path}: expected a .csv name; the figures go beside it into .json"
-        )
-    backend = generate.Backend(engine, base_url, batch_size, trust_remote_code)
-    model = benchmark.prepared(model_path, adapter_path, max_model_len)
-    model_type = benchmark.label(model_type or model.name)
-    problems = []
-    for row in benchmark.read(
-        test_data_path,
-        "question",
-        num_problems,
-        lambda gold: exact.number(latex.canonical(gold)) is not None,
-    ):
-        chat = (
-            {"role": "system", "content": layout.system_prompt},
-            {"role": "user", "content": row["question"]},
-        )
-        problems.append(benchmark.problem(row, row["question"], row["answer"], chat))
-    plan = Plan(
-        "eval_gsm8k",
-        "gsm8k",
-        model,
-        model_type,
-        temperature,
-        top_p,
-        max_tokens,
-        n_sampling,
-        seed,
-        backend,
-    )
-    samples = benchmark.ask(path.with_suffix(".json"), plan, problems, (test_data_path,), overwrite)
-    graded = [laid_out(s, layout) for s in answers.in_parallel(benchmark.grade, samples)]
-    found = results.figures(plan, len(problems), benchmark.prompt_hash(problems), graded)
-    looks = {
-        "thinking_proportion": "has_thinking",
-        "answer_proportion": "has_answer",
-        "format_accuracy": "fits_format",
-    }
-    found |= {"format": format} | {
-        k: results.percent(sum(s[look] for s in graded) / len(graded)) for k, look in looks.items()
-    }
+        expected = "expected a .csv name; the figures go beside it into .json"
+        raise UserError(f"--save_path {save_path}: {expected}")
+    result_path = path.with_suffix(".json")
+    model = benchmark.find_model(model_path, adapter_path, max_model_len)
+    label = benchmark.label(model_type or model.name)
+    problem_rows = benchmark.read(test_data_path, "question", num_problems, is_number)
+    problems = [make_problem(row, layout) for row in problem_rows]
+    plan = Plan.create("eval_gsm8k", "gsm8k", model, label, sampling, n_sampling, seed, where)
+    samples = benchmark.ask(result_path, plan, problems, (test_data_path,), overwrite)
+    graded = parallel.in_threads(benchmark.grade, samples)
+    graded = [with_layout(sample, layout) for sample in graded]
+    figures = results.compute(plan, problems, graded)
+    figures |= {"format": format, **layout_figures(graded)}
     rows.write_whole(path, table(graded))
-    results.write(path.with_suffix(".json"), found, graded)
-    say(f"wrote {path}: thinking {found['thinking_proportion']}%, answer {found['answer_proportion']}%, "
-            f"format {found['format_accuracy']}%, {found['avg_output_tokens']:.0f} tokens a response")  # fmt: skip
+    results.write(result_path, figures, graded)
+    thinking, answer = figures["thinking_proportion"], figures["answer_proportion"]
+    shares = f"thinking {thinking}%, answer {answer}%, format {figures['format_accuracy']}%"
+    say(f"wrote {path}: {shares}, {figures['avg_output_tokens']:.0f} tokens a response")
 
 
 if __name__ == "__main__":

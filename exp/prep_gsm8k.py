@@ -1,11 +1,13 @@
 """Make evaluation rows of GSM8K: each question with its gold answer as a bare number.
 
-in    openai/gsm8k on the hub, or a local .jsonl, .json or .parquet file: question, answer (worked, its last line "#### N")
+in    openai/gsm8k on the hub, or a local .jsonl, .json or .parquet file: question, answer (worked,
+                             its last line "#### N")
 out   test.json              id, question, answer, solution, source_dataset, original_id
       python exp/prep_gsm8k.py --source openai/gsm8k --split test --save_path data/gsm8k/test.json
 
-`answer` has no thousands commas, `solution` no calculator marks, `original_id` is the row's number from 0. A row whose gold is
-no number, an empty question and a repeat are dropped. For a local file --split only names `source_dataset` (gsm8k_test).
+`answer` has no thousands commas, `solution` no calculator marks, and `original_id` is the row's
+number from 0. A row is dropped if its gold is no number, its question is empty, or it is a repeat.
+For a local file --split only names `source_dataset` (gsm8k_test).
 """
 
 import re
@@ -15,28 +17,67 @@ from lib import cli, rows, sources
 from lib.output import Output
 from lib.progress import say
 
-# Commas only where thousands have them: "2,12" may be a typing error of 2.12 or 212, and is nobody's gold.
+# Commas only between thousands: "2,12" may be a typing error of 2.12 or of 212, so it is no gold.
 GOLD = re.compile(r"####\s*\$?([-\u2212]?)\$?([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)?\.?")
-CALCULATOR = re.compile(r"<<.*?>>")
+CALCULATOR_MARK = re.compile(r"<<.*?>>")
+NOT_A_NUMBER = "unparsable gold"
 
 
 def last_line(text: str) -> str:
     return text.rstrip().rpartition("\n")[2].strip()
 
 
-def gold_of(answer_text: str) -> str | None:
-    """`1080` of a worked answer that ends with `#### $1,080.00`: digits, perhaps a sign and decimals; None of anything else."""
-    found = GOLD.fullmatch(last_line(answer_text))
-    if not found:
+def gold_of(worked_answer: str) -> str | None:
+    """`1080` of a worked answer that ends in `#### $1,080.00`; None if that is no number.
+
+    A number is digits, with or without a sign and decimals.
+    """
+    match = GOLD.fullmatch(last_line(worked_answer))
+    if not match:
         return None
-    sign, whole, decimals = found.groups(default="")
-    number = (whole.replace(",", "").lstrip("0") or "0") + decimals.rstrip("0").rstrip(".")
-    return f"-{number}" if sign and number != "0" else number
+    sign, whole, decimals = match.groups(default="")
+    whole = whole.replace(",", "").lstrip("0") or "0"
+    number = whole + decimals.rstrip("0").rstrip(".")
+    is_negative = sign and number != "0"
+    return f"-{number}" if is_negative else number
 
 
-def solution_of(answer_text: str) -> str:
+def solution_of(worked_answer: str) -> str:
     """The worked answer before its last line, without marks such as <<16-3-4=9>>."""
-    return CALCULATOR.sub("", answer_text.rstrip().rpartition("\n")[0]).strip()
+    lines_before = worked_answer.rstrip().rpartition("\n")[0]
+    return CALCULATOR_MARK.sub("", lines_before).strip()
+
+
+def why_dropped(question: str, gold: str | None) -> str | None:
+    if not question.strip():
+        return "empty"
+    return NOT_A_NUMBER if gold is None else None
+
+
+def make_row(source_row: dict, source_dataset: str) -> tuple[dict, str | None]:
+    """The row and why it is dropped. Without a gold the worked answer stays as it is."""
+    question, worked_answer = source_row["question"], source_row["answer"]
+    gold = gold_of(worked_answer)
+    row = {
+        "id": rows.row_id(question),
+        "question": question,
+        "answer": gold or worked_answer,
+        "solution": solution_of(worked_answer) if gold else "",
+        "source_dataset": source_dataset,
+        "original_id": source_row["original_id"],
+    }
+    return row, why_dropped(question, gold)
+
+
+def report_unparsable(source_rows: list[dict], made_rows: list[tuple[dict, str | None]]) -> None:
+    """Say where the first gold that is no number stands, and how many there are."""
+    places = []
+    for source_row, (_, why) in zip(source_rows, made_rows, strict=True):
+        if why == NOT_A_NUMBER:
+            gold_line = last_line(source_row["answer"])
+            places.append(f"{source_row['place']}: {NOT_A_NUMBER} {gold_line[:60]!r}")
+    if places:
+        say(f"{places[0]}; {len(places):,} such rows are dropped")
 
 
 def main(
@@ -46,34 +87,22 @@ def main(
     num_examples: int | None = None,
     overwrite: bool = False,
 ):
-    hub = sources.on_hub(source)
-    name = f"{Path(source).name.lower() if hub else 'gsm8k'}_{split}"
-    settings = {"source": source if hub else "a file", "split": split, "num_examples": num_examples}
-    out = Output(save_path, "prep_gsm8k", settings, () if hub else (source,), overwrite)
-    if out.announce(
-        f"{'all' if num_examples is None else num_examples} rows of {source} as {name}"
-    ):
+    is_on_hub = sources.on_hub(source)
+    dataset = Path(source).name.lower() if is_on_hub else "gsm8k"
+    source_dataset = f"{dataset}_{split}"
+    settings = {"source": source if is_on_hub else "a file"}
+    settings |= {"split": split, "num_examples": num_examples}
+    out = Output(save_path, "prep_gsm8k", settings, () if is_on_hub else (source,), overwrite)
+    count = "all" if num_examples is None else num_examples
+    if out.announce(f"{count} rows of {source} as {source_dataset}"):
         return
-    found, notes = sources.load(source, split, ("question", "answer"), num_examples, config="main")
-    made, bad = [], []
-    for row in found:
-        question, text, gold = row["question"], row["answer"], gold_of(row["answer"])
-        fine = (
-            {"answer": gold, "solution": solution_of(text)}
-            if gold
-            else {"answer": text, "solution": ""}
-        )
-        why = "empty" if not question.strip() else None if gold else "unparsable gold"
-        if why == "unparsable gold":
-            bad.append(f"{row['place']}: unparsable gold {last_line(text)[:60]!r}")
-        key = {"id": rows.row_id(question), "question": question}
-        made.append((key | fine | {"source_dataset": name, "original_id": row["original_id"]}, why))
-    if bad:
-        say(f"{bad[0]}; {len(bad):,} such rows are dropped")
-    sources.write(out, made, notes)
-    say(
-        f"next: python exp/eval_gsm8k.py --model_path tiny --test_data_path {save_path} --save_path data/eval/tiny_gsm8k.csv"
-    )
+    columns = ("question", "answer")
+    source_rows, notes = sources.load(source, split, columns, num_examples, config="main")
+    made_rows = [make_row(row, source_dataset) for row in source_rows]
+    report_unparsable(source_rows, made_rows)
+    out.write_rows(made_rows, notes)
+    command = f"--model_path tiny --test_data_path {save_path} --save_path data/eval/tiny_gsm8k.csv"
+    say(f"next: python exp/eval_gsm8k.py {command}")
 
 
 if __name__ == "__main__":

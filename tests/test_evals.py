@@ -1,4 +1,7 @@
-"""The evaluations on the real model: their files, killed and resumed, graded again, compared; and figures on known samples."""
+"""The evaluations on the real model: their files, killed and resumed, graded again, compared.
+
+And, without a model: the figures of known samples, what an engine refuses, what a stage refuses.
+"""
 
 import csv
 import json
@@ -13,13 +16,14 @@ import pytest
 
 import eval_aime
 import eval_gsm8k
-import eval_tiny
 from conftest import ROOT, TINY, stage
 from lib import models
 from lib.errors import UserError
 from lib.evaluation import benchmark, metrics, results
 from lib.grading import formats
-from lib.inference import generate
+from lib.inference.backends import Where
+from lib.inference.requests import Completion, Reply, Request, Sampling
+from lib.tiny import problems as generator
 from test_resume import CountingProxy, records
 
 
@@ -149,8 +153,8 @@ def test_two_runs_of_one_model_are_within_noise_of_each_other(tmp_path, policy_u
     assert "0 verdicts differ" in twice.stdout
 
 
-def test_gsm8k_leaves_a_line_a_sample_and_the_seeds_figures(tmp_path, policy_url, shared):
-    source = shared / "data/gsm8k/test_first400.jsonl"
+def test_gsm8k_leaves_a_line_a_sample_and_its_figures(tmp_path, policy_url, test_data):
+    source = test_data / "gsm8k/test_first400.jsonl"
     prepared = stage(
         "prep_gsm8k", "--source", source, "--save_path", tmp_path / "test.json", "--num_examples", 8
     )
@@ -170,7 +174,7 @@ def test_gsm8k_leaves_a_line_a_sample_and_the_seeds_figures(tmp_path, policy_url
     assert (
         r["correct_answers"] + r["truncated"] + r["no_answer"] + r["wrong"] == r["total_responses"]
     )
-    assert r["answer_proportion"] == results.percent(
+    assert r["answer_proportion"] == results.in_percent(
         sum(x["has_answer"] == "True" for x in lines) / len(lines)
     )
 
@@ -199,7 +203,7 @@ def test_an_adapter_is_evaluated_unmerged_and_says_what_its_merge_says(tmp_path)
         model.merge_and_unload(),
         AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32),
     )
-    chats = [[{"role": "system", "content": eval_tiny.SYSTEM.format(domain=r["source_dataset"].replace("_", " "))},
+    chats = [[{"role": "system", "content": generator.system_prompt(r["source_dataset"])},
               {"role": "user", "content": r["problem"]}] for r in found["records"].values()]  # fmt: skip
     expected, unadapted = [], []
     for chat in chats:
@@ -234,17 +238,23 @@ RESPONSES = [  # response, finish_reason, counted as
 ]
 
 
-def plan(n: int = 1) -> benchmark.Plan:
-    temperature = 0.5 if n > 1 else 0.0
-    return benchmark.Plan(
-        "eval", "d", models.find("tiny"), "m", temperature, 1.0, 100, n, 0, generate.Backend()
-    )
+def plan(n: int = 1, max_tokens: int = 100) -> benchmark.Plan:
+    sampling = Sampling(temperature=0.5 if n > 1 else 0.0, max_tokens=max_tokens)
+    model = models.find("tiny")
+    return benchmark.Plan.create("eval", "d", model, "m", sampling, n, seed=0, where=Where())
+
+
+def problems(*ids: str) -> list[benchmark.Problem]:
+    return [
+        benchmark.make_problem({"id": id}, f"Problem {id}", "5", "Solve.", f"Problem {id}")
+        for id in ids
+    ]
 
 
 @pytest.mark.parametrize("response, finish_reason, kind", RESPONSES)
 def test_every_sample_is_right_wrong_unanswered_or_truncated(response, finish_reason, kind):
     graded = [benchmark.grade(ROW | {"response": response, "finish_reason": finish_reason})]
-    found = results.figures(plan(), 1, "p", graded)
+    found = results.compute(plan(), problems("a"), graded)
     assert {k: found[k] for k in ("wrong", "no_answer", "truncated")} == {
         k: int(k == kind) for k in ("wrong", "no_answer", "truncated")
     }
@@ -254,7 +264,7 @@ def test_every_sample_is_right_wrong_unanswered_or_truncated(response, finish_re
 
 
 def test_the_figures_of_known_samples_are_those_of_their_definitions():
-    """Two problems of four samples, 3 and 1 right: avg@4 .5, any right 1.0 (what the seed's code calls accuracy)."""
+    """Two problems of four samples, 3 and 1 right: avg@4 .5, any right 1.0 (what unsloth's evaluation calls accuracy)."""
     said = [
         ("a", "5"),
         ("a", "5.0"),
@@ -269,7 +279,7 @@ def test_the_figures_of_known_samples_are_those_of_their_definitions():
         benchmark.grade(ROW | {"id": i, "sample": k % 4, "response": rf"\boxed{{{x}}}"})
         for k, (i, x) in enumerate(said)
     ]
-    found = results.figures(plan(4), 3, "p", graded)
+    found = results.compute(plan(4), problems("a", "b", "c"), graded)
     assert found["accuracy"] == 50 and found["any_correct"] == found["pass_at_k"] == 100
     assert found["pass_at"] == {"1": 50.0, "2": 75.0, "4": 100.0}
     assert found["maj_at_n"] == 50, "7 and 14/2 are one vote's class, and outvote the right 5"
@@ -279,7 +289,7 @@ def test_the_figures_of_known_samples_are_those_of_their_definitions():
 
 
 @pytest.mark.parametrize("accuracy, tier", [(50, "EXCEPTIONAL"), (49.9, "EXCELLENT"), (20, "VERY GOOD"), (10, "GOOD"), (5, "FAIR"), (0, "NEEDS IMPROVEMENT")])  # fmt: skip
-def test_the_seeds_tiers(accuracy, tier):
+def test_a_score_has_the_word_of_its_tier(accuracy, tier):
     assert eval_aime.tier(accuracy) == tier
 
 
@@ -510,9 +520,112 @@ def test_the_votes_of_aime_do_not_know_which_answer_is_right():
 
 def test_other_problems_are_other_settings_even_if_as_many():
     def hashed(ids: str) -> str:
-        return benchmark.problem_hash([benchmark.Problem(i, "s", "1", "?", "5", ()) for i in ids])
+        return benchmark.problem_hash(problems(*ids))
 
     assert hashed("ab") == hashed("ab") != hashed("ac")
+
+
+def test_the_remembered_settings_are_those_that_are_applied():
+    settings = benchmark.settings(plan(4, max_tokens=100_000), problems("a"))
+    names = [
+        "model",
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "n_sampling",
+        "seed",
+        "prompt",
+        "problems",
+    ]
+    assert list(settings) == names and settings["max_tokens"] == 256, "the limit of tiny"
+
+
+class FakeEngine:
+    """Answers `texts` by the problem in the prompt; a problem without a text does not fit."""
+
+    most_in_flight = 2
+
+    def __init__(self, texts: dict[str, str]):
+        self.texts = texts
+        self.requests: list[Request] = []
+
+    @property
+    def pending(self) -> int:
+        return len(self.requests)
+
+    def submit(self, request: Request) -> None:
+        self.requests.append(request)
+
+    def poll(self) -> list[Reply]:
+        request = self.requests.pop()
+        problem = request.prompt[-1]["content"].removeprefix("Problem ")
+        if problem not in self.texts:
+            return [Reply(request.key, refused="too long")]
+        completion = Completion(self.texts[problem], "stop")
+        return [Reply(request.key, (completion,), tokens=3, prompt_tokens=7)]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Ask a FakeEngine for samples of the problems a, b and c: the saved samples."""
+
+    def run(texts: dict[str, str], max_tokens: int = 100) -> list[dict]:
+        monkeypatch.setattr(Where, "load", lambda self, model: FakeEngine(texts))
+        path = tmp_path / "result.json"
+        return benchmark.ask(path, plan(2, max_tokens), problems(*"abc"), (), overwrite=False)
+
+    return run
+
+
+def test_if_every_sample_is_dropped_nothing_stays_and_other_settings_may_try(ask, tmp_path):
+    why = r"result_responses.json: no row is left: 6 dropped \(6 too long\); nothing is written$"
+    with pytest.raises(UserError, match=why):
+        ask({})
+    assert list(tmp_path.iterdir()) == []
+    assert len(ask({"b": r"\boxed{5}"}, max_tokens=50)) == 2
+
+
+def test_a_prompt_that_does_not_fit_is_dropped_and_an_empty_answer_is_graded(ask, tmp_path):
+    samples = ask({"a": "  5 ", "c": ""})
+    assert [(s["id"], s["sample"], s["response"]) for s in samples] == [
+        ("a", 0, "5"),
+        ("a", 1, "5"),
+        ("c", 0, ""),
+        ("c", 1, ""),
+    ]
+    keys = [
+        "id",
+        "sample",
+        "source_dataset",
+        "original_id",
+        "problem",
+        "answer",
+        "response",
+        "finish_reason",
+        "tokens",
+        "prompt_tokens",
+    ]
+    assert list(samples[0]) == keys
+    found = results.compute(plan(2), problems(*"abc"), [benchmark.grade(s) for s in samples])
+    assert (found["not_asked"], found["correct_answers"], found["no_answer"]) == (1, 2, 2)
+
+
+def test_the_csv_writes_an_absent_answer_empty_and_a_lone_surrogate_as_its_escape():
+    sample = ROW | {
+        "response": 'a, "b"\n\ud800',
+        "extracted": None,
+        "correct": False,
+        "correct_strict": True,
+        "how": "",
+        "why": "no answer",
+    }
+    sample |= {"has_thinking": False, "has_answer": True, "fits_format": False}
+    header, rest = eval_gsm8k.table([sample]).decode().split("\n", 1)
+    assert header == ",".join(eval_gsm8k.COLUMNS)
+    assert rest == 'a,0,?,5,"a, ""b""\n\\ud800",,False,True,,no answer,False,True,False,stop,10\n'
 
 
 def test_next_to_no_data_is_no_gain_and_no_certainty():

@@ -1,4 +1,4 @@
-"""lib/evaluation/metrics against what it computes by another way: enumeration, exact fractions, tables of scipy 1.17.1, simulation."""
+"""lib/evaluation/metrics against other ways to compute the same: enumeration, exact fractions, tables of scipy 1.17.1, simulation."""
 
 import itertools
 import math

@@ -80,8 +80,8 @@ def test_a_solution_has_neither_the_gold_line_nor_calculator_marks():
     assert prep_gsm8k.solution_of("#### 18") == ""
 
 
-def test_all_real_gsm8k_rows_are_kept_and_a_rerun_changes_nothing(shared, tmp_path):
-    source, path = shared / "data/gsm8k/train.jsonl", tmp_path / "train.json"
+def test_all_real_gsm8k_rows_are_kept_and_a_rerun_changes_nothing(test_data, tmp_path):
+    source, path = test_data / "gsm8k/train.jsonl", tmp_path / "train.json"
     flags = ("--source", source, "--split", "train", "--save_path", path)
     first = stage("prep_gsm8k", *flags)
     assert first.returncode == 0 and first.stdout == ""
@@ -406,12 +406,12 @@ def test_a_hub_out_of_reach_is_one_line_of_the_real_library(tmp_path):
 # AIME
 
 
-def test_aime_is_60_real_problems_in_one_file_one_a_line(shared, tmp_path):
+def test_aime_is_60_real_problems_in_one_file_one_a_line(test_data, tmp_path):
     path = tmp_path / "aime.jsonl"
-    first = stage("prep_aime", "--source", shared / "data/aime", "--save_path", path)
+    first = stage("prep_aime", "--source", test_data / "aime", "--save_path", path)
     assert first.returncode == 0, first.stderr
     announced, wrote, following = first.stderr.splitlines()
-    assert announced == f"prep_aime: 60 problems of {shared / 'data/aime'} -> {path}"
+    assert announced == f"prep_aime: 60 problems of {test_data / 'aime'} -> {path}"
     assert (
         wrote.startswith(f"prep_aime: wrote {path}: 60 rows, 0 dropped, ")
         and f"--test_data_path {path} " in following
@@ -443,7 +443,7 @@ def test_aime_is_60_real_problems_in_one_file_one_a_line(shared, tmp_path):
     )
     before, again = (
         path.read_bytes(),
-        stage("prep_aime", "--source", shared / "data/aime", "--save_path", path),
+        stage("prep_aime", "--source", test_data / "aime", "--save_path", path),
     )
     assert again.stderr.endswith("nothing to do\n") and path.read_bytes() == before
 
@@ -542,20 +542,20 @@ def serve(server, data: dict[str, bytes], **changed: tuple) -> str:
     return server.url
 
 
-def test_aime_is_downloaded_once_with_the_same_rows_as_from_a_folder(server, shared, tmp_path):
+def test_aime_is_downloaded_once_with_the_same_rows_as_from_a_folder(server, test_data, tmp_path):
     url = serve(
-        server, {name: (shared / f"data/aime/{name}.jsonl").read_bytes() for name in AIME_FILES}
+        server, {name: (test_data / f"aime/{name}.jsonl").read_bytes() for name in AIME_FILES}
     )
     flags = ("--source", f"{url}/", "--save_path", tmp_path / "aime.jsonl")
     first = stage("prep_aime", *flags, env={"no_proxy": "127.0.0.1"})
     assert first.returncode == 0, first.stderr
     assert stage("prep_aime", *flags).stderr.endswith("nothing to do\n") and len(server.asked) == 3
-    prep_aime.main(str(tmp_path / "local.jsonl"), str(shared / "data/aime"))
+    prep_aime.main(str(tmp_path / "local.jsonl"), str(test_data / "aime"))
     assert (tmp_path / "aime.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
     meta = json.loads((tmp_path / "aime.jsonl.meta.json").read_bytes())
     assert meta["settings"] == {"source": url} and set(meta["notes"]["sha256"]) == set(AIME_FILES)
     other = stage(
-        "prep_aime", "--source", shared / "data/aime", "--save_path", tmp_path / "aime.jsonl"
+        "prep_aime", "--source", test_data / "aime", "--save_path", tmp_path / "aime.jsonl"
     )
     assert other.returncode == 2 and f"was made with source {url}, now a folder" in other.stderr
 

@@ -1,26 +1,29 @@
-"""What every benchmark does alike: all samples of all problems in one queue, each kept as it comes; then grades and metrics.
+"""What every benchmark does alike: read problems, sample answers, grade them.
 
-A benchmark's own file (exp/eval_*.py) has its citation, its prompt and the shape of its problems. The samples stay beside the
-result in `…_responses.json`: a rerun asks for none of them again and grades them anew, in seconds and without a model.
+A benchmark's own file (exp/eval_*.py) has its citation, its prompt and the shape of its problems.
+All samples of all problems go into one queue and are kept as they finish, in `…_responses.json`
+beside the result. A rerun asks for none of them again and grades them anew, in seconds and without
+a model.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lib import models, progress, rows
+from lib import models, rows
 from lib.errors import UserError
 from lib.grading import answers
 from lib.inference import generate
-from lib.inference.requests import Reply, Request
+from lib.inference.backends import Where
+from lib.inference.requests import Reply, Request, Sampling, user_turn
 from lib.output import Output
 from lib.progress import say
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem as it is asked: `chat` is its messages, `gold` its answer, `source` the part of the benchmark it is from."""
+    """One problem as it is asked: `chat` is its messages, `source` its part of the benchmark."""
 
     id: str
     source: str
@@ -32,186 +35,213 @@ class Problem:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a benchmark is asked; everything in it but the backend changes a sample."""
+    """How a benchmark is asked; everything in it but `where` changes a sample.
+
+    `create` builds it, so that its `sampling` is the one that is applied.
+    """
 
     stage: str
     dataset: str
     model: models.Model
     model_type: str
-    temperature: float
-    top_p: float
-    max_tokens: int
+    sampling: Sampling
     n_sampling: int
     seed: int
-    backend: generate.Backend
+    where: Where
 
-    def __post_init__(self):
-        asked = generate.sampling(self.temperature, self.top_p, self.max_tokens)
-        limited = generate.limited(self.model, "res", asked)  # what a result says is what was asked
-        object.__setattr__(self, "temperature", limited.temperature)
-        object.__setattr__(self, "max_tokens", limited.max_tokens)
-        if self.n_sampling < 1:
-            raise UserError(f"--n_sampling {self.n_sampling}: at least 1 sample a problem")
-        if self.n_sampling > 1 and self.temperature == 0:
-            raise UserError(
-                f"--temperature 0 gives {self.n_sampling} times the same sample; use 0.3, or --n_sampling 1"
-            )
+    @classmethod
+    def create(
+        cls,
+        stage: str,
+        dataset: str,
+        model: models.Model,
+        model_type: str,
+        sampling: Sampling,
+        n_sampling: int,
+        seed: int,
+        where: Where,
+    ) -> "Plan":
+        """The plan with `sampling` lowered to the model's limits.
+
+        UserError for no sample at all, and for several samples that would all be the same.
+        """
+        sampling = generate.within_limits(model, sampling)
+        if n_sampling < 1:
+            raise UserError(f"--n_sampling {n_sampling}: at least 1 sample a problem")
+        if n_sampling > 1 and sampling.temperature == 0:
+            same = f"--temperature 0 gives {n_sampling} times the same sample"
+            raise UserError(f"{same}; use 0.3, or --n_sampling 1")
+        return cls(stage, dataset, model, model_type, sampling, n_sampling, seed, where)
+
+
+def find_model(
+    model_path: str, adapter_path: str = "", max_model_len: int | None = None
+) -> models.Model:
+    """The model with its adapter; `max_model_len` overrides its context in configs/models.yaml."""
+    model = models.find(model_path, adapter_path)
+    if max_model_len is None:
+        return model
+    if max_model_len < 1:
+        raise UserError(f"--max_model_len {max_model_len}: at least 1 token")
+    return replace(model, max_model_len=max_model_len)
+
+
+def label(model_type: str) -> str:
+    """A model's name as part of a file's name; UserError if it cannot be one."""
+    if not re.fullmatch(r"[\w.+=-]+", model_type):
+        allowed = "letters, digits and ._+=- only, it is part of a file's name"
+        raise UserError(f"--model_type {model_type!r}: {allowed}")
+    return model_type
 
 
 def read(
     path: str, text_key: str, count: int | None = None, is_gold: Callable[[str], bool] = bool
 ) -> list[dict]:
-    """The first `count` rows of a benchmark file, each with a gold that `is_gold` accepts; the others are said and left out.
+    """The first `count` rows of a benchmark file, without those whose gold `is_gold` refuses.
 
-    UserError for a missing key, with FILE:LINE, and where no gold is left.
+    What is left out is reported. UserError says FILE:LINE of a missing key, or that no gold is
+    left.
     """
     if count is not None and count < 1:
         raise UserError(f"--num_problems {count}: at least 1 problem")
-    found = [
-        (p, row | {"answer": str(row["answer"]).strip()})
-        for p, row in rows.read_placed(path, need=(text_key, "answer"))
-    ][:count]
-    for place, row in found:
+    placed_rows = rows.read_placed(path, need=(text_key, "answer"))
+    if count is not None and count > len(placed_rows):
+        raise UserError(f"--num_problems {count}: {path} has {len(placed_rows):,}")
+    scorable_rows = []
+    unparsable_golds = []
+    for place, row in placed_rows[:count]:
         if not isinstance(row[text_key], str) or not isinstance(row.get("id", ""), str):
             raise UserError(f"{place}: {text_key!r} and 'id' must be text")
-    if count is not None and count > len(found):
-        raise UserError(f"--num_problems {count}: {path} has {len(found):,}")
-    bad = [
-        f"{place}: unparsable gold {row['answer'][:60]!r}"
-        for place, row in found
-        if not is_gold(row["answer"])
-    ]
-    if bad:
-        say(f"{bad[0]}; {len(bad):,} such rows are left out, not scored")
-    if len(bad) == len(found):
+        gold = str(row["answer"]).strip()
+        if is_gold(gold):
+            scorable_rows.append(row | {"answer": gold})
+        else:
+            unparsable_golds.append(f"{place}: unparsable gold {gold[:60]!r}")
+    if unparsable_golds:
+        others = f"{len(unparsable_golds):,} such rows are left out, not scored"
+        say(f"{unparsable_golds[0]}; {others}")
+    if not scorable_rows:
         raise UserError(f"{path}: no row has a gold that can be scored")
-    return [row for _, row in found if is_gold(row["answer"])]
+    return scorable_rows
 
 
-def problem(row: dict, text: str, gold: str, chat: tuple[dict, ...]) -> Problem:
-    """The problem of a prepared row, whose `id`, `source_dataset` and `original_id` may be missing."""
-    id, source = row.get("id") or rows.row_id(text), row.get("source_dataset", "")
-    return Problem(id, source, str(row.get("original_id", "")), text, gold, chat)
+def make_problem(row: dict, text: str, gold: str, system: str, user: str) -> Problem:
+    """The problem of a row whose `id`, `source_dataset` and `original_id` may be missing.
 
-
-def label(model_type: str) -> str:
-    """A model's name as part of a file's name; UserError where it cannot be one."""
-    if not re.fullmatch(r"[\w.+=-]+", model_type):
-        raise UserError(
-            f"--model_type {model_type!r}: letters, digits and ._+=- only, it is part of a file's name"
-        )
-    return model_type
+    `system` and `user` are the messages in which it is asked.
+    """
+    chat = ({"role": "system", "content": system}, *user_turn(user))
+    source = row.get("source_dataset", "")
+    original_id = str(row.get("original_id", ""))
+    return Problem(row.get("id") or rows.row_id(text), source, original_id, text, gold, chat)
 
 
 def ask(
     result_path: Path, plan: Plan, problems: list[Problem], inputs: tuple[str, ...], overwrite: bool
 ) -> list[dict]:
-    """Sample every problem `n_sampling` times into `…_responses.json` beside the result, one row a sample, and return the rows.
+    """The samples of all problems, `n_sampling` each, from `…_responses.json` beside the result.
 
-    Each is kept as it comes: after a kill finished ones are not asked for again. A prompt too long for the context is dropped.
+    Those that are not there yet are asked for. A prompt too long for the context is dropped. If
+    every sample is dropped, nothing is written and UserError says why.
     """
-    repeated = len(problems) - len({p.id for p in problems})
-    if repeated:
-        raise UserError(f"{', '.join(inputs)}: {repeated} problems are there twice")
+    distinct = {problem.id for problem in problems}
+    repeats = len(problems) - len(distinct)
+    if repeats:
+        raise UserError(f"{', '.join(inputs)}: {repeats} problems are there twice")
+    n = plan.n_sampling
     path = str(result_path.with_name(f"{result_path.stem}_responses.json"))
-    n, prompts = plan.n_sampling, prompt_hash(problems)
-    settings = {
-        "model": models.identity(plan.model),
-        "temperature": plan.temperature,
-        "top_p": plan.top_p,
-    }
-    settings |= {
-        "max_tokens": plan.max_tokens,
-        "n_sampling": n,
-        "seed": plan.seed,
-        "prompt": prompts,
-        "problems": problem_hash(problems),
-    }
-    out = Output(path, plan.stage, settings, inputs, overwrite)
+    out = Output(path, plan.stage, settings(plan, problems), inputs, overwrite)
     if out.finished:
         say(f"{path} is finished: {out.summary()}; its samples are graded again")
         return rows.read(path)
-    say(
-        f"{n} sample{'s' * (n > 1)} of each of {len(problems):,} problems of {plan.dataset} with {plan.model.name} -> {path}"
-    )
-    asked = generate.sampling(plan.temperature, plan.top_p, plan.max_tokens)
-    if plan.model.max_model_len and plan.max_tokens >= plan.model.max_model_len:
-        raise UserError(f"--max_tokens {plan.max_tokens} leaves no room for a prompt in the context of "
-                            f"{plan.model.max_model_len} tokens; lower it, or raise --max_model_len")  # fmt: skip
-    out.open(provenance.notes(plan.backend))
+    samples = "1 sample" if n == 1 else f"{n} samples"
+    what = f"{samples} of each of {len(problems):,} problems of {plan.dataset}"
+    say(f"{what} with {plan.model.name} -> {path}")
 
-    def request(key: int) -> Request:
-        return Request(key, list(problems[key // n].chat), asked, rows.derive_seed(plan.seed, key))
+    def make_request(key: int) -> Request:
+        prompt = list(problems[key // n].chat)
+        return Request(key, prompt, plan.sampling, seed=rows.derive_seed(plan.seed, key))
 
-    def accept(reply: Reply) -> tuple:
-        problem, sample = problems[reply.key // n], reply.key % n
+    def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
+        problem = problems[key // n]
         row = {
             "id": problem.id,
-            "sample": sample,
+            "sample": key % n,
             "source_dataset": problem.source,
             "original_id": problem.original_id,
+            "problem": problem.text,
+            "answer": problem.gold,
         }
-        row |= {"problem": problem.text, "answer": problem.gold}
-        if not reply.refused:
-            (only,) = (generate.with_opening_tag(c, plan.model.think) for c in reply.completions)
-            row |= {"response": only.text.strip(), "finish_reason": only.finish_reason}
+        # An empty answer is not dropped: it is graded as no answer.
+        completions, _ = generate.answers_of(reply, plan.model)
+        for completion in completions:
+            row |= {"response": completion.text, "finish_reason": completion.finish_reason}
             row |= {"tokens": reply.tokens, "prompt_tokens": reply.prompt_tokens}
-        out.add(reply.key, row, reply.refused or None)
-        return ()
+        return row, reply.refused or None
 
-    total = len(problems) * n
-    generate.run(out, lambda: plan.backend.load(plan.model), (request(k) for k in range(total) if k not in out), accept, total,
-                 plan.backend.batch_size)  # fmt: skip
-    if out.dropped.total() == total:
-        raise UserError(
-            f"{out.path}: no sample is left: {progress.reasons(out.dropped)}; nothing is written"
-        )
-    out.finish(total)
-    out.done()
+    keys = range(len(problems) * n)
+    generate.ask_each(out, keys, plan.model, plan.where, make_request, make_row)
     return rows.read(path)
 
 
+def settings(plan: Plan, problems: list[Problem]) -> dict:
+    """Everything that changes a sample, as remembered beside the samples."""
+    return {
+        "model": models.identity(plan.model),
+        **asdict(plan.sampling),
+        "n_sampling": plan.n_sampling,
+        "seed": plan.seed,
+        "prompt": prompt_hash(problems),
+        "problems": problem_hash(problems),
+    }
+
+
 def problem_hash(problems: list[Problem]) -> str:
-    """Which problems are asked, and in which order: the seeds of the samples go by that."""
-    return rows.row_id(*(p.id for p in problems))
+    """A hash of which problems are asked in which order: the seeds of the samples go by that."""
+    return rows.row_id(*(problem.id for problem in problems))
 
 
 def prompt_hash(problems: list[Problem]) -> str:
-    """What is asked beside the problems themselves: the same for two runs that can be compared."""
-    frames = {
-        tuple((m["role"], m["content"].replace(p.text, "{problem}")) for m in p.chat)
-        for p in problems
-    }
-    return rows.row_id(
-        *(f"{role}:{content}" for frame in sorted(frames) for role, content in frame)
-    )
+    """A hash of what is asked beside the problems themselves.
+
+    It is the same for two runs that can be compared.
+    """
+    templates = {_template(problem) for problem in problems}
+    parts = []
+    for template in sorted(templates):
+        parts += [f"{role}:{content}" for role, content in template]
+    return rows.row_id(*parts)
+
+
+def _template(problem: Problem) -> tuple[tuple[str, str], ...]:
+    """The (role, content) messages of a problem without its own text."""
+    messages = []
+    for message in problem.chat:
+        content = message["content"].replace(problem.text, "{problem}")
+        messages.append((message["role"], content))
+    return tuple(messages)
+
+
+def grade(sample: dict) -> dict:
+    """A sample with its lenient `verdict`, and `correct_strict`."""
+    strict = answers.grade(sample["response"], sample["answer"], strict=True)
+    return sample | verdict(sample) | {"correct_strict": strict.correct}
 
 
 def verdict(row: dict, strict: bool = False) -> dict:
-    """`correct`, `extracted`, `how` and `why` of a row's `response`; of a truncated one only a stated answer counts.
+    """`correct`, `extracted`, `how` and `why` of a row's `response`.
 
-    The last number of a text that was cut off is a step and no answer.
+    A truncated response is read strictly: the last number of a text that was cut off is a step and
+    no answer.
     """
-    cut = row.get("finish_reason") == "length"
-    found = answers.grade(row["response"], row["answer"], strict or cut)
-    why = "truncated" if cut and not found.correct else found.why
-    return {"correct": found.correct, "extracted": found.extracted, "how": found.how, "why": why}
-
-
-def grade(row: dict) -> dict:
-    """A sample with its lenient `verdict`, and `correct_strict`."""
-    return (
-        row
-        | verdict(row)
-        | {"correct_strict": answers.grade(row["response"], row["answer"], strict=True).correct}
-    )
-
-
-def prepared(
-    model_path: str, adapter_path: str = "", max_model_len: int | None = None
-) -> models.Model:
-    """The model, its adapter, and a context of another length than configs/models.yaml says."""
-    model = models.find(model_path, adapter_path)
-    if max_model_len is not None and max_model_len < 1:
-        raise UserError(f"--max_model_len {max_model_len}: at least 1 token")
-    return replace(model, max_model_len=max_model_len) if max_model_len else model
+    is_truncated = row.get("finish_reason") == "length"
+    graded = answers.grade(row["response"], row["answer"], strict or is_truncated)
+    why = graded.why
+    if is_truncated and not graded.correct:
+        why = "truncated"
+    return {
+        "correct": graded.correct,
+        "extracted": graded.extracted,
+        "how": graded.how,
+        "why": why,
+    }
