@@ -1,11 +1,13 @@
-"""Serve one model on 127.0.0.1 by vLLM's OpenAI-compatible server, with its facts from configs/models.yaml.
+"""Serve one model on 127.0.0.1 by vLLM's OpenAI-compatible server.
 
-in    a model               a number or name of configs/models.yaml, a folder or a hub name
-out   a server              /health, /v1/models, /v1/chat/completions, /v1/completions; for a reward model /classify
+in    a model     a number or name of configs/models.yaml, a folder or a hub name
+out   a server    /health, /v1/models, /v1/chat/completions, /v1/completions;
+                  for a reward model /classify
       python exp/serve_model.py --model_path data/models/tiny --port 8000
 
-With --adapter_path a LoRA adapter is served too, unmerged, under its folder's name. Drivers start it through scripts/serve.sh,
-which waits until it is healthy. Extra flags for vLLM go into VLLM_FLAGS.
+The server's flags are the model's facts in configs/models.yaml; extra ones go into VLLM_FLAGS. With
+--adapter_path a LoRA adapter is served too, unmerged, under its folder's name. Drivers start the
+server through scripts/serve.sh, which waits until it is healthy.
 """
 
 import ctypes
@@ -16,53 +18,75 @@ import socket
 import sys
 from pathlib import Path
 
-from lib import cli, models
+from lib import cli, models, parallel
 from lib.errors import UserError
 from lib.inference import vllm_engine
+from lib.models import Model
 from lib.progress import say
 
-
-def flags(model: models.Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
-    """The flags of vLLM's server for a model's facts."""
-    names = dict.fromkeys([model.path, Path(model.path).name])
-    found = [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--model",
-        model.path,
-        "--served-model-name",
-        *names,
-    ]
-    found += ["--dtype", model.dtype, "--tensor-parallel-size", str(model.tensor_parallel_size)]
-    found += [
-        "--gpu-memory-utilization",
-        str(model.gpu_memory_utilization),
-        "--generation-config",
-        "vllm",
-    ]
-    found += ["--max-model-len", str(model.max_model_len)] if model.max_model_len else []
-    found += ["--runner", "pooling"] if pooling else []
-    found += (
-        ["--distributed-executor-backend", "uni", "--no-enable-chunked-prefill"]
-        if vllm_engine.on_cpu()
-        else []
-    )
-    found += ["--enforce-eager"] if model.enforce_eager else []
-    lora = ["--enable-lora", "--max-lora-rank", str(model.lora_rank)] if model.adapter else []
-    found += [*lora, "--lora-modules", f"{model.name}={model.adapter}"] if lora else []
-    found += ["--trust-remote-code"] if trust_remote_code else []
-    return (
-        found + ["--uvicorn-log-level", "warning"] + shlex.split(os.environ.get("VLLM_FLAGS", ""))
-    )
+HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent dies
 
 
-def _die_with_parent() -> None:
-    """On Linux: a server whose driver was killed outright ends too, instead of holding the GPU for ever."""
+def server_flags(model: Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
+    """The flags of vLLM's server for a model's facts; those in VLLM_FLAGS come last and win."""
+    flags = ["--host", HOST, "--port", str(port)]
+    flags += ["--model", model.path, "--served-model-name", *served_names(model)]
+    flags += engine_flags(model)
+    if pooling:
+        flags += ["--runner", "pooling"]
+    if vllm_engine.on_cpu():
+        flags += ["--distributed-executor-backend", "uni", "--no-enable-chunked-prefill"]
+    if model.enforce_eager:
+        flags += ["--enforce-eager"]
+    if model.adapter:
+        flags += ["--enable-lora", "--max-lora-rank", str(model.lora_rank)]
+        flags += ["--lora-modules", f"{model.name}={model.adapter}"]
+    if trust_remote_code:
+        flags += ["--trust-remote-code"]
+    flags += ["--uvicorn-log-level", "warning"]
+    return flags + shlex.split(os.environ.get("VLLM_FLAGS", ""))
+
+
+def served_names(model: Model) -> list[str]:
+    """What a client may call the model: its path, and the path's last part if that is another."""
+    last_part = Path(model.path).name
+    return [model.path] if last_part == model.path else [model.path, last_part]
+
+
+def engine_flags(model: Model) -> list[str]:
+    """How the weights are loaded, and the longest context if the facts limit it."""
+    flags = ["--dtype", model.dtype, "--tensor-parallel-size", str(model.tensor_parallel_size)]
+    flags += ["--gpu-memory-utilization", str(model.gpu_memory_utilization)]
+    # vLLM's own sampling defaults, as in the offline engine, and not those that the model ships.
+    flags += ["--generation-config", "vllm"]
+    if model.max_model_len:
+        flags += ["--max-model-len", str(model.max_model_len)]
+    return flags
+
+
+def check_port(port: int) -> None:
+    """UserError if the port is taken, or none at all."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as e:
+            raise UserError(f"port {port} cannot be used: {e.strerror}") from None
+        except OverflowError as e:
+            raise UserError(f"port {port} cannot be used: {e}") from None
+
+
+def end_with_parent() -> None:
+    """On Linux a server whose driver was killed outright ends too and frees the GPU."""
     if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def become_vllm_server(flags: list[str]) -> None:
+    """Replace this process by vLLM's server, so that a signal to this pid reaches it."""
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *flags]
+    os.execv(command[0], command)
 
 
 def main(
@@ -73,34 +97,22 @@ def main(
     trust_remote_code: bool = False,
 ):
     model = models.find(model_path, adapter_path)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as e:
-            raise UserError(
-                f"port {port} cannot be used: {e.strerror if isinstance(e, OSError) else e}"
-            ) from None
-    say(f"serving {model.name} on http://127.0.0.1:{port}/v1")
+    check_port(port)
+    say(f"serving {model.name} on http://{HOST}:{port}/v1")
     if model.runner == "transformers":
         if not trust_remote_code:
-            raise UserError(
-                f"{model.path} is scored by Python code of its own; --trust_remote_code allows that"
-            )
+            allowed = "--trust_remote_code allows that"
+            raise UserError(f"{model.path} is scored by Python code of its own; {allowed}")
         from lib.inference.reward_engine import serve
 
         serve(model, port, trust_remote_code)
         return
-    _die_with_parent()
+    end_with_parent()
     if vllm_engine.on_cpu():
-        vllm_engine.set_up_cpu(
-            model, share=vllm_engine.cores() - 1
-        )  # one core is left to the HTTP side
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    os.execv(
-        command[0],
-        command + flags(model, port, pooling or model.runner == "pooling", trust_remote_code),
-    )
+        # One core is left to the process that answers HTTP.
+        vllm_engine.set_up_cpu(model, threads=parallel.cores() - 1)
+    pooling = pooling or model.runner == "pooling"
+    become_vllm_server(server_flags(model, port, pooling, trust_remote_code))
 
 
 if __name__ == "__main__":
