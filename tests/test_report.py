@@ -52,7 +52,7 @@ def make_run(
     response: str = "It is \\boxed{5}.",
 ) -> Path:
     """A run of these problems by domain; each has a good response and two bad ones."""
-    verified = []
+    voted = []
     for domain, texts in problems.items():
         made = [{"id": rows.row_id(text), "instruction": text, "domain": domain} for text in texts]
         save(
@@ -75,15 +75,15 @@ def make_run(
             "difficulty": 0.6667,
             "marks": ["right", "right", "wrong"],
         }
-        verified += [row | verdict for row in ranked]
+        voted += [row | verdict for row in ranked]
     if refined:
-        save(run / "refined/clean.json", verified, "clean_ins", {"near-duplicate": 4})
-        save(run / "refined/voted.json", verified, "vote_res")
+        save(run / "refined/clean.json", voted, "clean_ins", {"near-duplicate": 4})
+        save(run / "refined/voted.json", voted, "vote_res")
         save(
             run / "refined/sft.jsonl",
             [{"id": "1"}],
             "prep_sft",
-            {"little agreement": len(verified) - 1},
+            {"little agreement": len(voted) - 1},
         )
         save(
             run / "refined/pairs.jsonl",
@@ -239,8 +239,43 @@ def test_a_file_in_another_layout_is_read_too(tmp_path):
     save(tmp_path / "x.json", [{"instruction": "a"}, {"instruction": "b"}], "gen_ins")
     meta = json.loads((tmp_path / "x.json.meta.json").read_bytes())
     rows.write_json(tmp_path / "x.json", [{"instruction": "a"}, {"instruction": "b"}])
-    made = run_folder.Made("problems", "x", tmp_path / "x.json", meta)
-    assert [row["instruction"] for row in run_folder.read(made, ("instruction",))] == ["a", "b"]
+    file = run_folder.RunFile("problems", "x", tmp_path / "x.json", meta)
+    assert [row["instruction"] for row in run_folder.read(file, ("instruction",))] == ["a", "b"]
+
+
+def test_a_finished_file_without_rows_is_read_and_lost_rows_are_not(tmp_path):
+    path = tmp_path / "x.json"
+    save(path, [], "gen_ins")
+    path.write_bytes(b"[]\n")  # as lib/output writes it
+    meta = json.loads((tmp_path / "x.json.meta.json").read_bytes())
+    file = run_folder.RunFile("problems", "x", path, meta)
+    assert list(run_folder.read(file, ("instruction",))) == []
+    rows.write_lines(path, [{"instruction": "a"}])
+    with pytest.raises(UserError, match="1 rows, but its meta file counts 0; make it again"):
+        list(run_folder.read(file, ("instruction",)))
+
+
+ROW = {"instruction": "a", "responses": ["b", "c"], "finish_reasons": ["stop", "stop"]}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        pytest.param({"responses": []}, "'responses' is not a list of texts", id="no response"),
+        pytest.param({"responses": ["b", 1]}, "'responses' is not a list of texts", id="a number"),
+        pytest.param({"responses": "bc"}, "'responses' is not a list", id="a text"),
+        pytest.param({"finish_reasons": ["stop"]}, "1 finish_reasons of 2 responses", id="fewer"),
+        pytest.param({"scores": [1.0]}, "1 scores of 2 responses", id="fewer of what need not be"),
+        pytest.param({"scores": [1.0, "2"]}, "'scores' holds what is no number", id="no number"),
+        pytest.param({"instruction": None}, "'instruction' is not text", id="null"),
+    ],
+)
+def test_a_row_that_cannot_be_counted_is_named_with_its_line(change, message, tmp_path):
+    save(tmp_path / "x.json", [ROW, ROW | change], "gen_po_rewards")
+    meta = json.loads((tmp_path / "x.json.meta.json").read_bytes())
+    file = run_folder.RunFile("ranked", "x", tmp_path / "x.json", meta)
+    with pytest.raises(UserError, match=f"x.json:3: {message}"):
+        list(run_folder.read(file, ("instruction", "responses", "finish_reasons")))
 
 
 MATH = [
@@ -336,13 +371,13 @@ def test_votes_are_worth_what_the_generator_says():
         "answer": "4",
         "marks": ["right", "right", "wrong"],
     }
-    verified = [
+    voted_rows = [
         row,
         row | {"answer": "2"},
         row | {"marks": ["right"] * 3},
         row | {"instruction": "Who?"},
     ]
-    assert truth.precision(verified) == {(3, 3): (1, 1), (2, 3): (1, 2)}
+    assert truth.vote_precision(voted_rows) == {(3, 3): (1, 1), (2, 3): (1, 2)}
 
 
 def test_examples_are_the_best_the_worst_and_the_same_random_ones():
@@ -357,12 +392,11 @@ def test_examples_are_the_best_the_worst_and_the_same_random_ones():
     assert Examples(0, 0).groups() == {}
 
 
-@pytest.mark.parametrize(
-    "value, step",
-    [(0, 1), (-1, 1), (0.03, 0.05), (1, 1), (1.01, 2), (7, 10), (40, 50), (1e-9, 1e-9)],
-)
-def test_ticks_are_round(value, step):
-    assert charts.nice(value) == pytest.approx(step)
+def test_the_texts_of_a_page_say_majority_voted_and_never_verified(tmp_path):
+    text = report(make_run(tmp_path / "run", PROBLEMS))
+    assert "majority-voted problems" in text and "verified" not in text.lower()
+    (tmp_path / "run/refined/voted.json").unlink()
+    assert "Not majority-voted, so figures of agreement" in report(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -370,20 +404,115 @@ def test_ticks_are_round(value, step):
 )
 def test_a_histogram_holds_every_value_once(values):
     chart = charts.histogram("t", "words", "problems", {"problems": values})
-    assert sum(int(n.replace(",", "")) for n in re.findall(r": ([\d,]+) problems", chart)) == len(
-        values
-    )
-    assert "nan" not in chart and "inf" not in chart
-    assert "path" in charts.histogram("t", "u", "of", {"a": values, "<b>": values}, stacked=False)
+    svg = charts.as_inline_svg(chart)
+    counts = [int(n.replace(",", "")) for n in re.findall(r": ([\d,]+) problems", svg)]
+    assert sum(counts) == len(values)
+    assert "nan" not in svg and "inf" not in svg
+    outlined = charts.histogram("t", "u", "of", {"a": values, "<b>": values}, stacked=False)
+    assert "path" in charts.as_inline_svg(outlined)
 
 
-def test_names_in_charts_are_escaped():
-    drawn = [
-        charts.bars("<b>", [("<b>", (1, 2), "<b>")], ("<b>", "<i>"), 3),
-        charts.lines("<b>", "<b>", "<b>", {"<b>": [(1, 0.5)]}),
-        charts.intervals("<b>", "<b>", [("<b>", 0, 0.5, 1, "<b>")]),
+def test_a_histogram_of_whole_numbers_has_whole_bins_each_named_by_its_numbers():
+    svg = charts.as_inline_svg(charts.histogram("t", "words", "problems", {"problems": [2, 3, 3]}))
+    assert "<title>2 to 3 words: 1 problems</title>" in svg
+    assert "<title>3 to 4 words: 2 problems</title>" in svg
+
+
+def test_counts_of_groups_are_stacked_and_named_in_a_key():
+    groups = {"finished": [1.0, 2.0], "truncated": [1.0] * 1200}
+    svg = charts.as_inline_svg(charts.histogram("t", "characters", "responses", groups))
+    assert ": 1 finished</title>" in svg and ": 1,200 truncated</title>" in svg
+    assert {">finished</text>", ">truncated</text>"} <= set(re.findall(">[a-z]+</text>", svg))
+
+
+NASTY = "<b>&\"'\ud800\0\u202e $x^2$ ]]>"
+
+
+def all_kinds(name: str) -> list:
+    """A chart of each kind, with this text wherever there may be one."""
+    return [
+        charts.histogram(name, name, name, {name: [1, 2, 3]}),
+        charts.histogram(name, name, name, {name: [1.5], name + "2": [2.5]}, stacked=False),
+        charts.lines(name, name, name, {name: [(1, 0.5), (2, 0.25)], name + "2": [(1, 0.0)]}),
+        charts.bars(name, [charts.Bar(name, (1, 2), name)], (name, "rest"), 3),
+        charts.intervals(name, name, [charts.Interval(name, 0.25, 0.5, 1, name, "base")]),
     ]
-    assert not any("<b>" in chart or "<i>" in chart for chart in drawn)
+
+
+def test_names_in_charts_are_shown_as_they_are_and_never_as_markup():
+    calm = [charts.as_inline_svg(chart) for chart in all_kinds("calm")]
+    for svg, calm_svg in zip(map(charts.as_inline_svg, all_kinds(NASTY)), calm, strict=True):
+        page, calm_page = Page(svg), Page(calm_svg)
+        assert page.tags == calm_page.tags and "b" not in page.tags
+        names = {name for name, _ in page.attributes}
+        wrapped = {"transform"}  # the place of a text of several lines
+        assert names - wrapped == {name for name, _ in calm_page.attributes} - wrapped
+        assert not names & {"onclick", "xlink:href"}
+        assert (
+            "&lt;b&gt;&amp;" in svg and "⟨U+D800⟩" in svg and "⟨U+202E⟩" in svg and "$x^2$" in svg
+        )
+        svg.encode()  # no half of a surrogate pair is left
+
+
+def test_a_very_long_name_leaves_room_for_the_chart():
+    for chart in all_kinds("word " * 2000 + "x" * 2000):
+        svg = charts.as_inline_svg(chart)
+        axes_box = chart.axes[0].get_position()
+        assert axes_box.width > 0.1 and len(svg) < 20_000 + len(chart.get_label())
+
+
+def test_a_chart_has_a_title_a_role_and_no_size_of_its_own():
+    for chart in all_kinds("a < b"):
+        svg = charts.as_inline_svg(chart)
+        start = re.match(
+            r'<svg viewBox="0 0 440 \d+(\.\d+)?" role="img"><title>([^<]*)</title>', svg
+        )
+        assert start and start[2] == "a &lt; b"
+
+
+def test_a_chart_refers_to_nothing_outside_of_itself_and_styles_nothing_else():
+    for svg in map(charts.as_inline_svg, all_kinds("name")):
+        assert not re.search("http|xmlns|<style|<metadata|@import|<script|font-family", svg)
+        ids = re.findall(' id="([^"]*)"', svg)
+        links = re.findall(r'(?:href="|url\()#([^")]*)', svg)
+        assert len(ids) == len(set(ids)) and set(links) <= set(ids)
+
+
+def test_charts_on_one_page_share_no_id():
+    svgs = [charts.as_inline_svg(chart) for chart in (*all_kinds("one"), *all_kinds("two"))]
+    ids = [re.findall(' id="([^"]*)"', svg) for svg in svgs]
+    one, two = ids[:5], ids[5:]
+    assert sum(map(len, one)) and not set(sum(one, [])) & set(sum(two, []))
+
+
+def test_the_colours_of_a_chart_are_the_variables_of_the_style_sheet(tmp_path):
+    svgs = "".join(charts.as_inline_svg(chart) for chart in all_kinds("name"))
+    assert set(re.findall(r"var\(--([a-z]+)\)", svgs)) <= charts.LIGHT.keys()
+    assert charts.LIGHT.keys() == charts.DARK.keys()
+    assert not re.search("#[0-9a-f]{6}", re.sub("#[mp][0-9a-f]{10}", "", svgs))
+    page = report(make_run(tmp_path / "run", PROBLEMS))
+    for colours in (charts.LIGHT, charts.DARK):
+        assert all(f"--{name}: {colour};" in page for name, colour in colours.items())
+    defined = set(re.findall(r"--([a-z]+):", page))
+    assert set(re.findall(r"var\(--([a-z]+)\)", page)) <= defined
+
+
+def test_the_same_chart_gives_the_same_bytes():
+    first, second = all_kinds("name"), all_kinds("name")
+    for one, other in zip(first, second, strict=True):
+        assert charts.as_inline_svg(one) == charts.as_inline_svg(other)
+    for one, other in zip(all_kinds("name"), all_kinds("name"), strict=True):
+        image = charts.as_png(one)
+        assert image.startswith(b"\x89PNG") and image == charts.as_png(other)
+
+
+def test_the_verdicts_of_intervals_have_colours_and_the_base_a_dashed_line():
+    verdicts = [None, *charts.VERDICTS]
+    rows = [charts.Interval(str(v), 0.1, 0.2, 0.3, f"20% {v}", v) for v in verdicts]
+    svg = charts.as_inline_svg(charts.intervals("t", "accuracy", rows))
+    assert all(f"var(--{colour})" in svg for colour in charts.VERDICTS.values())
+    assert svg.count("stroke-dasharray") == 1
+    assert "<title>gain: 20.0%, 10.0% to 30.0%</title>" in svg
 
 
 def test_a_missing_run_is_an_error_of_the_user(tmp_path):

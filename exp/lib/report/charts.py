@@ -1,264 +1,375 @@
-"""Charts as inline SVG: plain shapes with classes that a style sheet colours, readable at 360 and at 1200 pixels.
+"""Charts by matplotlib: as PNG files, and as SVG inside a page whose style sheet colours them.
 
-Every chart is 440 units wide, so that its text stays near its size on a phone and beside another chart on a desk. Each has a
-title for those who cannot see it; what carries a figure has a tooltip.
+Each function returns a Figure with a label, its title for those who cannot see it. `as_png` and
+`as_inline_svg` give the same bytes for the same chart. All charts are 440 units wide, so that their
+text stays near its size on a phone and beside another chart on a desk. A name or note may be a
+model's text: it is shown as it is, and never read as markup or as a formula.
 """
 
-import math
-from collections.abc import Callable, Sequence
+import io
+import itertools
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
+from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from lib.report import mathml
+
 WIDTH = 440
-_BOTTOM, _TOP, _LEFT, _RIGHT, _HEIGHT = (
-    196,
-    46,
-    48,
-    428,
-    240,
-)  # the edges of a plot with two axes, and its height with labels
-_ROW = 26  # the height of a row in charts with a row a name
-_LETTER = 6.9  # the width of a wide font's average letter at a height of 12
-_HUES = 6  # colours that the style sheet has: c0 to fill, s0 to draw, f0 for both
+PLOT_HEIGHT = 230
+ROW_HEIGHT = 26  # of a chart with a row a name
+LINE_HEIGHT = 15  # of each further line of a name that is wrapped
+LONGEST_NAME = 24  # characters on a line: what leaves half of the width to the bars
+LONGEST_LABEL = 48
+MOST_BINS = 60
 
+# Okabe and Ito's colours, told apart with any kind of colour blindness: darkened to be seen on
+# white, lightened to be seen on black. A page's style sheet has them as variables of these names.
+LIGHT = {
+    "ink": "#1c1d1f",
+    "muted": "#63656a",
+    "rule": "#dcdcd6",
+    "blue": "#0a6ab0",
+    "orange": "#d0570a",
+    "grey": "#9a9ca3",
+    "purple": "#b0569a",
+    "green": "#008a63",
+    "yellow": "#a87400",
+    "sky": "#45a6dd",
+}
+DARK = {
+    "ink": "#e6e5e0",
+    "muted": "#9da0a6",
+    "rule": "#34373c",
+    "blue": "#5aa9e6",
+    "orange": "#f0843c",
+    "grey": "#7d8088",
+    "purple": "#dd93c6",
+    "green": "#3fc298",
+    "yellow": "#e3b341",
+    "sky": "#b5e2fa",
+}
+PARTS = ("blue", "orange", "grey", "purple")  # the colours of a whole's parts, in their order
+LINES = ("blue", "orange", "sky", "purple", "green", "yellow")
+VERDICTS = {"base": "blue", "gain": "green", "loss": "orange", "within noise": "muted"}
 
-def decimal(value: float) -> str:
-    """`1,200`, `−0.5`: as many digits as the value has, at most six behind the point."""
-    text = f"{value:,.6f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text.replace("-", "−")
-
-
-def share(value: float) -> str:
-    """`12.5%` for .125."""
-    return f"{decimal(100 * value)}%"
+STYLE = {
+    "font.size": 12,
+    "text.color": LIGHT["ink"],
+    "text.parse_math": False,
+    "axes.titlesize": "medium",
+    "axes.titlecolor": LIGHT["muted"],
+    "axes.titlelocation": "left",
+    "axes.titlepad": 11,
+    "axes.labelcolor": LIGHT["muted"],
+    "axes.edgecolor": LIGHT["muted"],
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.axisbelow": True,
+    "axes.autolimit_mode": "round_numbers",  # an axis ends at a tick
+    "axes.ymargin": 0,
+    "grid.color": LIGHT["rule"],
+    "lines.linewidth": 2,
+    "xtick.color": LIGHT["muted"],
+    "xtick.major.pad": 6,
+    "xtick.major.size": 0,
+    "ytick.color": LIGHT["muted"],
+    "ytick.major.pad": 6,
+    "ytick.major.size": 0,
+    "legend.borderaxespad": 0.1,
+    "legend.borderpad": 0.1,
+    "legend.frameon": False,
+    "legend.handlelength": 1,
+    "svg.fonttype": "none",
+}
+NUMBER = "{x:,.12g}"  # 1,200 and 0.3: all digits but those of a float's rounding
+TOOLTIP = "tooltip: "  # begins the id of what has a tooltip, which is the rest of the id
+NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+SVG = "{http://www.w3.org/2000/svg}"
+LINK = "{http://www.w3.org/1999/xlink}href"
 
 
 @dataclass(frozen=True)
-class Axis:
-    """From `low` to `high`, what it measures in which unit, how a tick is written."""
+class Bar:
+    """A row of `bars`: the sizes of the bar's parts, and a note behind it."""
 
+    name: str
+    sizes: Sequence[float]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A row of `intervals`: a share from 0 to 1 between its bounds, and a note at the right.
+
+    `verdict`, a key of VERDICTS, colours the row; the note must say it too.
+    """
+
+    name: str
     low: float
+    value: float
     high: float
-    label: str
-    show: Callable[[float], str] = decimal
-
-    def at(self, value: float, start: float, end: float) -> float:
-        return start + (end - start) * (value - self.low) / ((self.high - self.low) or 1)
-
-    def ticks(self, most: int) -> list[float]:
-        """At most `most` + 1 round numbers within the axis."""
-        step = nice((self.high - self.low) / most)
-        return [
-            k * step
-            for k in range(
-                math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1
-            )
-        ]
+    note: str = ""
+    verdict: str | None = None
 
 
-def nice(value: float) -> float:
-    """The least of …, .1, .2, .5, 1, 2, 5, 10, … that is at least `value`; 1 where that is not above 0."""
-    power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= value * (1 - 1e-9))
+@contextmanager
+def _style(**more: str) -> Iterator[None]:
+    import matplotlib
+
+    with matplotlib.rc_context({**STYLE, **more}), warnings.catch_warnings():
+        # Only the widths of such letters are unknown: a browser has a font for them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
-def _to(high: float, label: str, show: Callable[[float], str] = decimal) -> Axis:
-    """From 0 to the next round tick at or above `high`."""
-    step = nice(high / 4)
-    return Axis(0, step * max(1, math.ceil(high / step - 1e-9)), label, show)
-
-
+@_style()
 def histogram(
     title: str, unit: str, of: str, groups: dict[str, Sequence[float]], stacked: bool = True
-) -> Markup:
-    """How values spread: groups stacked as counts `of` something, or outlined as shares `of` each group.
+):
+    """A Figure of how values spread: stacked counts `of` something, or outlined shares `of` each.
 
-    The lowest and highest 0.25% of a group may lie in the outermost bins, lest one odd value flatten the rest.
+    The lowest and highest 0.25% of a group may lie in the outermost bins, lest one odd value
+    flatten the rest. ValueError if a group is empty.
     """
-    ranked = [sorted(values) for values in groups.values()]
-    low, high = min(r[len(r) // 400] for r in ranked), max(r[-1 - len(r) // 400] for r in ranked)
-    step = nice((high - low) / 60)
-    if isinstance(low, int) and isinstance(high, int):
-        step = max(step, 1)
-    first, last = math.floor(low / step), math.floor(high / step)
-    heights = {}
-    for name, values in groups.items():
-        counts = heights[name] = [0.0] * (last - first + 1)
-        for v in values:
-            counts[min(max(math.floor(v / step), first), last) - first] += (
-                1 if stacked else 1 / len(values)
-            )
-    x = Axis(first * step, (last + 1) * step, unit)
-    edges = [x.at((first + k) * step, _LEFT, _RIGHT) for k in range(last - first + 2)]
-    marks = []
+    import numpy
+
+    edges = _bin_edges(list(groups.values()))
+    figure, axes = _plot(title, unit, of if stacked else f"share of {of}")
+    below = numpy.zeros(len(edges) - 1)
+    for (name, values), part in zip(groups.items(), PARTS, strict=False):
+        inside = numpy.clip(values, edges[0], edges[-1])
+        counts, _ = numpy.histogram(inside, edges)
+        colour = LIGHT[part]
+        if stacked:
+            _stack(axes, edges, counts, below, _words(unit), _words(name), colour)
+            below += counts
+        else:
+            style = {"facecolor": (colour, 0.16), "edgecolor": colour, "linewidth": 1.5}
+            axes.stairs(counts / len(values), edges, fill=True, label=_words(name), **style)
     if stacked:
-        y, below = (
-            _to(max(map(sum, zip(*heights.values(), strict=True))), of),
-            [0.0] * (last - first + 1),
-        )
-        for hue, (name, counts) in enumerate(heights.items()):
-            for k, count in enumerate(counts):
-                if count:
-                    top, bottom = (y.at(v, _BOTTOM, _TOP) for v in (below[k] + count, below[k]))
-                    tip = f"{x.show((first + k) * step)} to {x.show((first + k + 1) * step)} {unit}: {count:,.0f} {name}"
-                    marks.append(
-                        _box(edges[k], top, edges[k + 1] - edges[k] - 0.7, bottom - top, hue, tip)
-                    )
-                    below[k] += count
+        axes.yaxis.get_major_locator().set_params(integer=True)
     else:
-        y = _to(max(map(max, heights.values())), f"share of {of}", share)
-        for hue, counts in enumerate(heights.values()):
-            tops = [y.at(v, _BOTTOM, _TOP) for v in counts]
-            steps = [(edge, top) for k, top in enumerate(tops) for edge in edges[k : k + 2]]
-            marks.append(
-                f'<path class="area f{hue}" d="M{_path([(edges[0], _BOTTOM), *steps, (edges[-1], _BOTTOM)])}"/>'
-            )
-    return _plot(title, x, y, "".join(marks), list(groups) if len(groups) > 1 else [])
+        axes.yaxis.set_major_formatter(_percent)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=0)
+    if len(groups) > 1:
+        figure.legend(loc="outside upper left", ncols=len(groups))
+    return figure
 
 
-def lines(
-    title: str, unit: str, label: str, curves: dict[str, Sequence[tuple[float, float]]]
-) -> Markup:
-    """Shares against a count, a line a name, which stands at the line's end."""
-    x = Axis(0, max(points[-1][0] for points in curves.values()), unit)
-    y = _to(max(v for points in curves.values() for _, v in points), label, share)
-    right = _RIGHT - 14 - _LETTER * max(map(len, curves))
-    marks, ends = [], []
-    for number, (name, points) in enumerate(curves.items()):
-        hue, places = (
-            number % _HUES,
-            [(x.at(n, _LEFT, right), y.at(v, _BOTTOM, _TOP)) for n, v in points],
-        )
-        marks.append(
-            f'<path class="line s{hue}" d="M{_path(places)}"><title>{escape(name)}</title></path>'
-        )
-        ends.append((*places[-1], hue, name))
-    ends.sort(key=lambda end: end[1])
-    level = _TOP - 14.0
-    for below, (start, place, hue, name) in zip(range(len(ends), 0, -1), ends, strict=True):
-        level = max(
-            level + 14, min(place, _BOTTOM + 10 - 14 * below)
-        )  # names that would overlap move apart
-        marks.append(
-            f'<path class="line thin s{hue}" d="M{start + 2:.1f} {place:.1f}L{right + 10:.1f} {level:.1f}"/>'
-        )
-        marks.append(_text(right + 13, level + 4, name))
-    return _plot(title, x, y, "".join(marks), [], right, max(level + 8, _HEIGHT))
+def _bin_edges(groups: list[Sequence[float]]):
+    """The edges of at most 60 bins between round numbers, an array; whole numbers stay whole."""
+    import numpy
+    from matplotlib.ticker import MaxNLocator
+
+    low = min(numpy.quantile(values, 0.0025, method="lower") for values in groups)
+    high = max(numpy.quantile(values, 0.9975, method="higher") for values in groups)
+    is_whole = numpy.issubdtype(numpy.result_type(*map(numpy.asarray, groups)), numpy.integer)
+    if is_whole or low == high:
+        high = high + 1  # a bin begins at the number that it holds
+    locator = MaxNLocator(MOST_BINS, steps=[1, 2, 5, 10], integer=is_whole)
+    return locator.tick_values(low, high)
 
 
-def bars(
-    title: str,
-    rows: Sequence[tuple[str, Sequence[float], str]],
-    parts: Sequence[str],
-    whole: float,
-    show: Callable[[float], str] = decimal,
-) -> Markup:
-    """A bar a row, (name, the sizes of its `parts`, a note behind it), on a scale on which `whole` is the full width."""
-    left = 10 + _LETTER * max(len(name) for name, _, _ in rows)
-    right = WIDTH - 10 - _LETTER * max(len(note) for _, _, note in rows)
-    first = 24 if len(parts) > 1 else 0
-    marks = [_key(parts, 0)] if len(parts) > 1 else []
-    for k, (name, sizes, note) in enumerate(rows):
-        top, start = first + k * _ROW, left
-        marks.append(_text(0, top + 16, name))
-        for hue, (part, size) in enumerate(zip(parts, sizes, strict=True)):
-            width = (right - left) * size / (whole or 1)
-            if size:
-                marks.append(
-                    _box(
-                        start,
-                        top + 4,
-                        max(width - 0.7, 0.8),
-                        _ROW - 9,
-                        hue,
-                        f"{name}: {show(size)} {part}",
-                    )
-                )
-            start += width
-        marks.append(_text(start + 6, top + 16, note, "muted"))
-    return _svg(title, 0, first + len(rows) * _ROW, "".join(marks))
+def _stack(axes, edges, counts, below, unit: str, name: str, colour: str) -> None:
+    """A bar for each bin that is not empty, on top of those that are there."""
+    filled = counts > 0
+    starts, ends, counts = edges[:-1][filled], edges[1:][filled], counts[filled]
+    style = {"align": "edge", "color": colour, "label": name}
+    bars = axes.bar(starts, counts, 0.9 * (ends - starts), below[filled], **style)
+    for bar, start, end, count in zip(bars, starts, ends, counts, strict=True):
+        span = f"{NUMBER.format(x=start)} to {NUMBER.format(x=end)} {unit}"
+        bar.set_gid(f"{TOOLTIP}{span}: {count:,} {name}")
 
 
-def intervals(
-    title: str, unit: str, rows: Sequence[tuple[str, float, float, float, str]]
-) -> Markup:
-    """A point between its bounds a row, (name, low, value, high, note), as shares from 0 to 1."""
-    left = 10 + _LETTER * max(len(name) for name, *_ in rows)
-    right = WIDTH - 12 - _LETTER * max(len(note) for *_, note in rows)
-    x, bottom, marks = Axis(0, 1, unit, share), len(rows) * _ROW, []
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        place = x.at(tick, left, right)
-        marks.append(
-            f'<path class="grid" d="M{place:.1f} 0V{bottom}"/>{_text(place, bottom + 16, share(tick), "muted middle")}'
-        )
-    for k, (name, low, value, high, note) in enumerate(rows):
-        level, (start, place, end) = (
-            k * _ROW + 12,
-            (x.at(v, left, right) for v in (low, value, high)),
-        )
-        marks += [_text(0, level + 4, name), _text(right + 12, level + 4, note, "muted")]
-        marks.append(f'<path class="line s0" d="M{start:.1f} {level}H{end:.1f}"/>')
-        tip = f"{name}: {value:.1%}, {low:.1%} to {high:.1%}"
-        marks.append(
-            f'<circle class="c0" cx="{place:.1f}" cy="{level}" r="4.5"><title>{escape(tip)}</title></circle>'
-        )
-    marks.append(_text((left + right) / 2, bottom + 34, unit, "muted middle"))
-    return _svg(title, 0, bottom + 40, "".join(marks))
+@_style()
+def lines(title: str, unit: str, label: str, curves: dict[str, Sequence[tuple[float, float]]]):
+    """A Figure of shares against a count, a line a name, named in the order of the lines' ends."""
+    figure, axes = _plot(title, unit, label)
+    for (name, points), colour in zip(curves.items(), itertools.cycle(LINES), strict=False):
+        counts, shares = zip(*points, strict=True)
+        style = {"color": LIGHT[colour], "label": _words(name)}
+        # Above the axis, on which a line of zeros lies.
+        (line,) = axes.plot(counts, shares, clip_on=False, zorder=3, **style)
+        line.set_gid(f"{TOOLTIP}{_words(name)}")
+    axes.set_xlim(0, max(line.get_xdata().max() for line in axes.lines))
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(_percent)
+    from_the_top = sorted(axes.lines, key=lambda line: -line.get_ydata()[-1])
+    axes.legend(handles=from_the_top, loc="center left", bbox_to_anchor=(1.03, 0.5))
+    return figure
 
 
-def _plot(
-    title: str,
-    x: Axis,
-    y: Axis,
-    marks: str,
-    names: list[str],
-    right: float = _RIGHT,
-    bottom: float = _HEIGHT,
-) -> Markup:
-    """Marks on a grid with both axes' ticks and labels, and a key of the groups' names above it."""
-    top = 0 if names else 20
-    frame = [
-        _text(0, top + 12, y.label, "muted"),
-        _text((_LEFT + right) / 2, _BOTTOM + 38, x.label, "muted middle"),
-    ]
-    for tick in y.ticks(4):
-        level = y.at(tick, _BOTTOM, _TOP)
-        frame.append(f'<path class="grid" d="M{_LEFT} {level:.1f}H{right:.1f}"/>')
-        frame.append(_text(_LEFT - 7, level + 4, y.show(tick), "muted end"))
-    for tick in x.ticks(5):
-        place = x.at(tick, _LEFT, right)
-        frame.append(f'<path class="axis" d="M{place:.1f} {_BOTTOM}v5"/>')
-        frame.append(_text(place, _BOTTOM + 19, x.show(tick), "muted middle"))
-    base = f'<path class="axis" d="M{_LEFT} {_BOTTOM}H{right:.1f}"/>'
-    return _svg(title, top, bottom, "".join(frame) + marks + base + _key(names, 20))
+@_style()
+def bars(title: str, rows: Sequence[Bar], parts: Sequence[str], whole: float, number: str = NUMBER):
+    """A Figure of a bar a row, on a scale on which `whole` is the full width.
+
+    `parts` names what the sizes of a bar are of, at most four; `number` formats a size as `x`.
+    """
+    parts = [_words(part) for part in parts]
+    key_height = ROW_HEIGHT if len(parts) > 1 else 0
+    figure, axes = _rows(title, [row.name for row in rows], key_height)
+    for place, row in enumerate(rows):
+        start = 0
+        for part, size, colour in zip(parts, row.sizes, PARTS, strict=False):
+            (bar,) = axes.barh(place, size, 0.65, start, color=LIGHT[colour], label=part)
+            bar.set_gid(f"{TOOLTIP}{_words(row.name)}: {number.format(x=size)} {part}")
+            start += size
+        _note(axes, row.note, (start, place), "data")
+    axes.set_xlim(0, whole or 1)
+    axes.xaxis.set_visible(False)
+    axes.spines.bottom.set_visible(False)
+    if len(parts) > 1:
+        figure.legend(axes.patches[: len(parts)], parts, loc="outside upper left", ncols=len(parts))
+    return figure
 
 
-def _key(names: Sequence[str], top: float) -> str:
-    found, left = [], 0.0
-    for hue, name in enumerate(names):
-        found.append(f'<rect class="c{hue}" x="{left:.1f}" y="{top + 1}" width="10" height="10"/>')
-        found.append(_text(left + 15, top + 10, name))
-        left += 31 + _LETTER * len(name)
-    return "".join(found)
+@_style()
+def intervals(title: str, label: str, rows: Sequence[Interval], limits=None):
+    """A Figure of a point between its bounds a row, and a dashed line through each base.
+
+    The axis is named `label` and goes from `limits[0]` to `limits[1]`, shares from 0 to 1; without
+    limits it is as wide as the intervals.
+    """
+    figure, axes = _rows(title, [row.name for row in rows], 2 * ROW_HEIGHT)
+    for place, row in enumerate(rows):
+        colour = LIGHT[VERDICTS.get(row.verdict, "blue")]
+        span = f"{row.value:.1%}, {row.low:.1%} to {row.high:.1%}"
+        (line,) = axes.plot([row.low, row.high], [place, place], color=colour)
+        (point,) = axes.plot(row.value, place, "o", markersize=8, color=colour, clip_on=False)
+        for mark in (line, point):
+            mark.set_gid(f"{TOOLTIP}{_words(row.name)}: {span}")
+        _note(axes, row.note, (1, place), axes.get_yaxis_transform())
+        if row.verdict == "base":
+            axes.axvline(row.value, color=colour, linestyle="--", linewidth=1, zorder=0)
+    if limits:
+        axes.set_xlim(limits)
+    axes.xaxis.set_major_formatter(_percent)
+    axes.grid(axis="x")
+    axes.set_xlabel(_words(label, LONGEST_LABEL))
+    return figure
 
 
-def _svg(title: str, top: float, bottom: float, inside: str) -> Markup:
-    box = f"0 {top} {WIDTH} {bottom - top:.0f}"
-    return Markup(f'<svg viewBox="{box}" role="img"><title>{escape(title)}</title>{inside}</svg>')
+def as_png(figure) -> bytes:
+    """The chart on white, 917 pixels wide."""
+    return _saved(figure, "png", dpi=150, metadata={"Software": None})
 
 
-def _text(x: float, y: float, text: str, style: str = "") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}"{f" class={style!r}" if style else ""}>{escape(text)}</text>'
+def as_inline_svg(figure) -> Markup:
+    """The chart as an <svg> element for a page that has a style sheet's variable for each colour.
+
+    It has no width, so that it becomes as wide as its place; its text stays text in the page's
+    font. Ids that nothing refers to are left out, the others are the chart's own.
+    """
+    root = ElementTree.fromstring(_saved(figure, "svg", transparent=True, metadata=NO_METADATA))
+    root.remove(root.find(f"{SVG}defs"))  # a style sheet, that would reach into the page
+    title = ElementTree.Element("title")
+    title.text = figure.get_label()
+    root.insert(0, title)
+    for element in root.iter():
+        _tidy(element)
+    root.attrib = {"viewBox": root.get("viewBox"), "role": "img"}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _saved(figure, kind: str, **options) -> bytes:
+    """The bytes of the file; its ids come of the title and what they stand for."""
+    image = io.BytesIO()
+    with _style(**{"svg.hashsalt": figure.get_label()}):
+        figure.savefig(image, format=kind, **options)
+    return image.getvalue()
+
+
+def _tidy(element: ElementTree.Element) -> None:
+    """Turn an element of matplotlib's into one for a page: colours by name, tooltips, no fonts."""
+    element.tag = element.tag.removeprefix(SVG)
+    element.tail = None  # with the next line: no indentation
+    element.text = element.text if element.tag in ("text", "title") else None
+    if LINK in element.attrib:
+        element.set("href", element.attrib.pop(LINK))
+    if element.tag == "g":
+        tooltip = element.attrib.pop("id", "").partition(TOOLTIP)[2]
+        if tooltip:
+            ElementTree.SubElement(element, "title").text = tooltip
+    if element.get("transform", "").startswith("rotate(-0 "):
+        del element.attrib["transform"]
+    for name in element.attrib.keys() & {"d", "x", "y"}:
+        element.set(name, re.sub(r"\d+\.\d+", _one_digit, " ".join(element.get(name).split())))
+    if "style" in element.attrib:
+        style = re.sub(r"font-family: [^;]*;? ?", "", element.get("style"))
+        element.set("style", re.sub(r"#[0-9a-f]{6}", _variable, style))
+
+
+def _one_digit(match: re.Match) -> str:
+    return f"{float(match[0]):.1f}"
+
+
+def _variable(match: re.Match) -> str:
+    """`var(--blue)` for the light theme's blue."""
+    names = {colour: name for name, colour in LIGHT.items()}
+    return f"var(--{names[match[0]]})"
+
+
+def _plot(title: str, unit: str, label: str):
+    """(Figure, axes) with a grid and the axes' labels: that of the y axis stands above it."""
+    figure, axes = _empty(title, PLOT_HEIGHT)
+    axes.grid(axis="y")
+    axes.set_xlabel(_words(unit, LONGEST_LABEL))
+    axes.set_title(_words(label, LONGEST_LABEL))
+    axes.locator_params(axis="x", nbins=7)
+    axes.locator_params(axis="y", nbins=5)
+    axes.xaxis.set_major_formatter(NUMBER)
+    axes.yaxis.set_major_formatter(NUMBER)
+    return figure, axes
+
+
+def _rows(title: str, names: list[str], further_height: float):
+    """(Figure, axes) with a row for each name, from the top."""
+    wrapped = [_words(name) for name in names]
+    most_lines = max(name.count("\n") for name in wrapped) + 1
+    row_height = ROW_HEIGHT + LINE_HEIGHT * (most_lines - 1)
+    figure, axes = _empty(title, row_height * len(names) + further_height)
+    axes.set_yticks(range(len(names)), wrapped, color=LIGHT["ink"])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    return figure, axes
+
+
+def _empty(title: str, height: float):
+    """(Figure, axes), `height` units high; without pyplot, so that no display is looked for."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
+    figure.set_label(" ".join(mathml.plain(title).split()))
+    return figure, figure.add_subplot()
+
+
+def _note(axes, text: str, place: tuple[float, float], coordinates) -> None:
+    """A muted text a little to the right of a place."""
+    axes.annotate(
+        _words(text),
+        place,
+        xycoords=coordinates,
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        color=LIGHT["muted"],
+        annotation_clip=False,
     )
 
 
-def _box(x: float, y: float, width: float, height: float, hue: int, tip: str) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
-    return f'<rect class="c{hue}" {place}><title>{escape(tip)}</title></rect>'
+def _words(text: str, longest: int = LONGEST_NAME) -> str:
+    """The text on at most three lines, with code points for what cannot be seen or drawn."""
+    lines = textwrap.wrap(mathml.plain(text), longest, max_lines=3, placeholder=" …")
+    return "\n".join(lines)
 
 
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    return "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+def _percent(share: float, _tick: int) -> str:
+    """`12.5%` for .125: how matplotlib asks for the text of a tick."""
+    return f"{NUMBER.format(x=round(100 * share, 6))}%"

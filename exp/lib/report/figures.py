@@ -1,4 +1,7 @@
-"""What a run's rows say in figures: counts, lengths, rewards and votes, gathered in one pass and without the texts."""
+"""What a run's rows say in figures: counts, lengths, rewards and votes.
+
+They are gathered in one pass over each file, and without the texts.
+"""
 
 import heapq
 import random
@@ -7,25 +10,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lib.quality import diversity
-from lib.report.run_folder import Made, read
+from lib.report.run_folder import RunFile, read
 from lib.tiny import truth
-from lib.tiny.problems import parse
 
-READABLE = 0.1  # the share of problems from which on the generator's parser speaks of a run; of others it reads one by chance
+# The share of well-formed problems from which on the generator's parser speaks of a run. Below it,
+# the problems are another model's, of which the parser reads one by chance.
+READABLE = 0.1
 
 
 @dataclass
 class Domain:
-    """A domain's figures before refining; lengths of problems in words, of responses in characters, rewards raw."""
+    """A domain's figures before refining.
+
+    Lengths of problems are in words, those of responses in characters; rewards are raw.
+    """
 
     name: str
     problems: int = 0
     well_formed: int = 0
     words: list[int] = field(default_factory=list)
     curve: diversity.Curve | None = None
-    ends: dict[str, Counter] = field(
-        default_factory=dict
-    )  # "answered", "sampled" -> finish reasons of responses
+    # "answered" or "sampled" -> the finish reasons of those responses
+    ends: dict[str, Counter] = field(default_factory=dict)
     lengths: dict[str, list[int]] = field(default_factory=lambda: {"finished": [], "truncated": []})
     best: list[float] = field(default_factory=list)  # the reward of each problem's best response
     others: list[float] = field(default_factory=list)
@@ -33,97 +39,123 @@ class Domain:
 
 @dataclass
 class Votes:
-    """What the responses of verified problems agree on."""
+    """What the responses of majority-voted problems agree on."""
 
     levels: Counter = field(default_factory=Counter)  # (votes, responses) -> problems
     right: Counter = field(default_factory=Counter)  # (right responses, responses) -> problems
     marks: dict[str, Counter] = field(default_factory=dict)  # domain -> mark -> responses
     rewards: dict[str, list[float]] = field(default_factory=lambda: {"right": [], "wrong": []})
-    precision: dict[tuple[int, int], tuple[int, int]] = field(
-        default_factory=dict
-    )  # as lib/tiny/truth says
+    # (votes, responses) -> (true answers, problems), as lib.tiny.truth.vote_precision counts them
+    precision: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
 
 class Examples:
-    """The `count` problems whose best response has the highest reward, the lowest, and as many at random."""
+    """`count` problems of the highest reward, `count` of the lowest, and as many at random.
+
+    A problem's reward is that of its best response; of equal ones the earlier problem is taken.
+    """
 
     def __init__(self, count: int, seed: int):
-        self.count, self.rng, self.seen = count, random.Random(seed), 0
-        self._best: list[tuple] = []
-        self._worst: list[tuple] = []
-        self.random: list[dict] = []
+        self.count, self.rng = count, random.Random(seed)
+        self.offered = 0
+        self._best: list[tuple[float, int, dict]] = []
+        self._worst: list[tuple[float, int, dict]] = []
+        self._random: list[dict] = []
 
     def offer(self, row: dict) -> None:
-        """One more row; ties are won by the earlier one."""
-        self.seen += 1
+        """One more row."""
+        self.offered += 1
         if row.get("scores"):
-            for heap, sign in ((self._best, 1), (self._worst, -1)):
-                heapq.heappush(heap, (sign * max(row["scores"]), -self.seen, row))
-                if len(heap) > self.count:
-                    heapq.heappop(heap)
-        if len(self.random) < self.count:
-            self.random.append(row)
-        elif (place := self.rng.randrange(self.seen)) < self.count:
-            self.random[place] = row
+            reward = max(row["scores"])
+            self._keep_highest(self._best, reward, row)
+            self._keep_highest(self._worst, -reward, row)
+        # Reservoir sampling (Vitter 1985): each row has the same chance, however many follow.
+        if len(self._random) < self.count:
+            self._random.append(row)
+        else:
+            place = self.rng.randrange(self.offered)
+            if place < self.count:
+                self._random[place] = row
 
     def groups(self) -> dict[str, list[dict]]:
-        """Their rows, the best first and the worst first."""
-        best, worst = (
-            [row for _, _, row in sorted(heap, reverse=True)] for heap in (self._best, self._worst)
-        )
-        return {
-            name: found
-            for name, found in (("best", best), ("worst", worst), ("random", self.random))
-            if found
+        """Their rows by "best", "worst" and "random", without groups that are empty."""
+        groups = {
+            "best": [row for _, _, row in sorted(self._best, reverse=True)],
+            "worst": [row for _, _, row in sorted(self._worst, reverse=True)],
+            "random": self._random,
         }
+        return {name: examples for name, examples in groups.items() if examples}
+
+    def _keep_highest(self, heap: list, rank: float, row: dict) -> None:
+        heapq.heappush(heap, (rank, -self.offered, row))
+        if len(heap) > self.count:
+            heapq.heappop(heap)
 
 
-def of_domain(name: str, files: dict[str, Made], examples: Examples | None) -> Domain:
-    """A domain's figures from its files by kind, of which `problems` is there; `examples` is offered the rows with responses."""
-    found, texts = Domain(name), []
-    for row in read(files["problems"], ("instruction",)):
-        texts.append(row["instruction"])
-        problem = parse(row["instruction"])
-        found.well_formed += bool(problem and problem.domain == name)
-    found.problems, found.words = len(texts), [len(text.split()) for text in texts]
-    found.curve = diversity.curve(texts) if texts else None
+def count_domain(name: str, files: dict[str, RunFile], examples: Examples | None) -> Domain:
+    """A domain's figures from its files by kind, of which "problems" must be there.
+
+    `examples` is offered the rows with responses.
+    """
+    domain = Domain(name)
+    _count_problems(domain, files["problems"])
     if "answered" in files:
-        found.ends["answered"] = Counter(
-            row["finish_reason"] for row in read(files["answered"], ("finish_reason",))
-        )
+        rows = read(files["answered"], ("finish_reason",))
+        domain.ends["answered"] = Counter(row["finish_reason"] for row in rows)
     many = files.get("ranked") or files.get("sampled")
-    for row in read(many, ("instruction", "responses", "finish_reasons")) if many else ():
-        found.ends.setdefault("sampled", Counter()).update(row["finish_reasons"])
-        for text, end in zip(row["responses"], row["finish_reasons"], strict=True):
-            found.lengths["truncated" if end == "length" else "finished"].append(len(text))
+    if many:
+        _count_responses(domain, many, examples)
+    return domain
+
+
+def count_pairs(pairs: RunFile) -> dict[str, list[float]]:
+    """The rewards of both sides of preference pairs, where they were ranked."""
+    rewards: dict[str, list[float]] = {"chosen": [], "rejected": []}
+    for row in read(pairs, ("chosen_score", "rejected_score")):
+        for side, values in rewards.items():
+            if row[f"{side}_score"] is not None:
+                values.append(row[f"{side}_score"])
+    return rewards
+
+
+def count_votes(voted_rows: Iterable[dict], examples: Examples) -> Votes:
+    """The votes' figures from majority-voted rows; `examples` is offered each."""
+    votes = Votes()
+    answers = []
+    for row in voted_rows:
+        marks = row["marks"]
+        votes.levels[round(row["agreement"] * len(marks)), len(marks)] += 1
+        votes.right[round(row["difficulty"] * len(marks)), len(marks)] += 1
+        votes.marks.setdefault(row.get("domain", ""), Counter()).update(marks)
+        if row.get("scores"):
+            for mark, score in zip(marks, row["scores"], strict=True):
+                votes.rewards["right" if mark == "right" else "wrong"].append(score)
+        answers.append({key: row[key] for key in ("instruction", "answer", "marks")})
+        examples.offer(row)
+    votes.precision = truth.vote_precision(answers)
+    return votes
+
+
+def _count_problems(domain: Domain, problems: RunFile) -> None:
+    texts = []
+    for row in read(problems, ("instruction",)):
+        texts.append(row["instruction"])
+        domain.well_formed += truth.domain_of(row["instruction"]) == domain.name
+    domain.problems = len(texts)
+    domain.words = [len(text.split()) for text in texts]
+    if texts:
+        domain.curve = diversity.curve(texts)
+
+
+def _count_responses(domain: Domain, file: RunFile, examples: Examples | None) -> None:
+    finish_reasons = domain.ends.setdefault("sampled", Counter())
+    for row in read(file, ("instruction", "responses", "finish_reasons")):
+        finish_reasons.update(row["finish_reasons"])
+        for text, finish_reason in zip(row["responses"], row["finish_reasons"], strict=True):
+            kind = "truncated" if finish_reason == "length" else "finished"
+            domain.lengths[kind].append(len(text))
         ranked = sorted(row.get("scores") or (), reverse=True)
-        found.best += ranked[:1]
-        found.others += ranked[1:]
+        domain.best += ranked[:1]
+        domain.others += ranked[1:]
         if examples:
             examples.offer(row)
-    return found
-
-
-def of_pairs(pairs: Made) -> dict[str, list[float]]:
-    """The rewards of both sides of preference pairs, where they were ranked."""
-    found: dict[str, list[float]] = {"chosen": [], "rejected": []}
-    for row in read(pairs, ("chosen_score", "rejected_score")):
-        for side, values in found.items():
-            values += [score for score in (row[f"{side}_score"],) if score is not None]
-    return found
-
-
-def of_votes(verified: Iterable[dict], examples: Examples) -> Votes:
-    """The votes' figures from verified rows; `examples` is offered each."""
-    found, read_back = Votes(), []
-    for row in verified:
-        marks = row["marks"]
-        found.levels[round(row["agreement"] * len(marks)), len(marks)] += 1
-        found.right[round(row["difficulty"] * len(marks)), len(marks)] += 1
-        found.marks.setdefault(row.get("domain", ""), Counter()).update(marks)
-        for mark, score in zip(marks, row.get("scores") or (), strict=bool(row.get("scores"))):
-            found.rewards["right" if mark == "right" else "wrong"].append(score)
-        read_back.append({key: row[key] for key in ("instruction", "answer", "marks")})
-        examples.offer(row)
-    found.precision = truth.precision(read_back)
-    return found

@@ -1,6 +1,8 @@
-"""A run's folder: which files there are, what made them, and their rows one at a time, for they may be larger than the memory."""
+"""A run's folder: which files there are, what made them, and their rows one at a time.
 
-import json
+Only one row at a time is in memory, since the files may be larger than that.
+"""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,23 +10,25 @@ from pathlib import Path
 from lib import rows
 from lib.errors import UserError
 
-OF_A_DOMAIN = {
+OF_A_DOMAIN = {  # kind -> how the file's name ends
     "problems": "_ins",
     "answered": "_ins_res",
     "sampled": "_ins_7res",
     "ranked": "_ins_7res_armorm",
 }
-REFINED = {
+REFINED = {  # kind -> the file in refined/
     "clean": "clean.json",
-    "verified": "voted.json",
+    "voted": "voted.json",
     "sft": "sft.jsonl",
     "pairs": "pairs.jsonl",
 }
-_LISTS = ("responses", "finish_reasons", "scores", "marks")
+LISTS = ("responses", "finish_reasons", "scores", "marks")  # keys with a value for each response
+META_KEYS = ("stage", "settings", "seconds", "rows_in", "rows_out", "dropped")
+NO_ROWS = len(b"[]\n")  # bytes of a finished file without rows
 
 
 @dataclass(frozen=True)
-class Made:
+class RunFile:
     """A finished file: what kind of rows, of which domain (None: of all), and its meta file."""
 
     kind: str
@@ -33,112 +37,97 @@ class Made:
     meta: dict
 
 
-def find(run: Path) -> list[Made]:
-    """The run's finished files in the order of the work; UserError where there is no run, or a meta file is missing or torn."""
+def find(run: Path) -> list[RunFile]:
+    """The run's finished files in the order of the work.
+
+    UserError where there is no run, or where a meta file is missing or torn.
+    """
     if not run.is_dir():
         raise UserError(f"{run}: no such folder")
-    names = [f.name for f in run.iterdir() if (f / f"{f.name}_ins.json").exists()]
-    if not names:
-        raise UserError(
-            f"{run}: no domain's files in it (expected such as algebra/algebra_ins.json)"
-        )
-    order = list(info(run).get("domains", {}))
-    names.sort(key=lambda name: (order.index(name) if name in order else len(order), name))
-    places = [
-        (kind, name, run / name / f"{name}{end}.json")
-        for kind, end in OF_A_DOMAIN.items()
-        for name in names
-    ]
-    places += [(kind, None, run / "refined" / name) for kind, name in REFINED.items()]
-    return [Made(kind, domain, path, _meta(path)) for kind, domain, path in places if path.exists()]
+    domains = [folder.name for folder in run.iterdir() if _problems_of(folder).exists()]
+    if not domains:
+        expected = "expected such as algebra/algebra_ins.json"
+        raise UserError(f"{run}: no domain's files in it ({expected})")
+    known = list(info(run).get("domains", {}))
+    domains.sort(key=lambda name: (known.index(name) if name in known else len(known), name))
+    files = []
+    for kind, ending in OF_A_DOMAIN.items():
+        for domain in domains:
+            path = run / domain / f"{domain}{ending}.json"
+            if path.exists():
+                files.append(RunFile(kind, domain, path, _meta(path)))
+    for kind, name in REFINED.items():
+        path = run / "refined" / name
+        if path.exists():
+            files.append(RunFile(kind, None, path, _meta(path)))
+    return files
 
 
-def growing(run: Path) -> list[str]:
-    """The names of files that are not finished."""
-    return sorted(
-        p.name.removesuffix(".part")
-        for p in [*run.glob("*/*.json.part"), *run.glob("refined/*.jsonl.part")]
-    )
+def unfinished(run: Path) -> list[str]:
+    """The names of files that are still growing."""
+    parts = [*run.glob("*/*.json.part"), *run.glob("refined/*.jsonl.part")]
+    return sorted(part.name.removesuffix(".part") for part in parts)
 
 
 def info(run: Path) -> dict:
     """combined_dataset_info.json; empty where there is none."""
-    return value(run / "combined_dataset_info.json") or {}
+    return rows.read_object(run / "combined_dataset_info.json") or {}
 
 
-def value(path: Path) -> dict | None:
-    """The object that a JSON file holds; None where there is no file, UserError where it is torn."""
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as e:
-        raise UserError(f"{path}: torn or not JSON ({e}); make it again") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: expected an object, found {type(found).__name__}")
-    return found
+def read(file: RunFile, need: tuple[str, ...]) -> Iterator[dict]:
+    """The rows of a file, one in memory at a time, with the keys in `need`.
+
+    UserError says FILE:LINE, or that the file has not the rows that its meta file counts.
+    """
+    expected = file.meta["rows_out"]
+    if expected == 0 and file.path.stat().st_size <= NO_ROWS:
+        return  # rows.stream takes a file without rows for a mistake
+    count = 0
+    for place, row in rows.stream(str(file.path), need=()):
+        _check(place, row, need)
+        count += 1
+        yield row
+    if count != expected:
+        difference = f"{count:,} rows, but its meta file counts {expected}"
+        raise UserError(f"{file.path}: {difference}; make it again")
+
+
+def _problems_of(folder: Path) -> Path:
+    return folder / f"{folder.name}_ins.json"
 
 
 def _meta(path: Path) -> dict:
-    found = value(Path(f"{path}.meta.json"))
-    if found is None:
-        raise UserError(
-            f"{path}.meta.json: no such file; make {path.name} again, its settings are unknown"
-        )
-    for key in ("stage", "settings", "seconds", "rows_in", "rows_out", "dropped"):
-        if key not in found:
-            raise UserError(f"{path}.meta.json: no key {key!r} (has: {', '.join(found)})")
-    return found
+    meta = rows.read_object(f"{path}.meta.json")
+    if meta is None:
+        advice = f"make {path.name} again, its settings are unknown"
+        raise UserError(f"{path}.meta.json: no such file; {advice}")
+    for key in META_KEYS:
+        if key not in meta:
+            raise UserError(f"{path}.meta.json: no key {key!r} (has: {', '.join(meta)})")
+    return meta
 
 
-def read(made: Made, need: tuple[str, ...]) -> Iterator[dict]:
-    """The rows of a file, one in memory at a time, with the keys in `need`; UserError says FILE:LINE."""
-    count = 0
-    with open(made.path, "rb") as f:
-        array = f.readline().rstrip() == b"["
-        if not array:
-            f.seek(0)
-        for number, line in enumerate(f, 1 + array):
-            text = line.strip().rstrip(b",") if array else line.strip()
-            if array and text == b"]" or not text:
-                continue
-            try:
-                row = json.loads(text)
-            except ValueError:
-                break
-            count += 1
-            _check(f"{made.path}:{number}", row, need)
-            yield row
-    if (
-        count != made.meta["rows_out"]
-    ):  # torn, or laid out in another way: read whole, and that says which
-        found = rows.read(str(made.path), need)
-        if len(found) != made.meta["rows_out"]:
-            counted = made.meta["rows_out"]
-            raise UserError(
-                f"{made.path}: {len(found):,} rows, but its meta file counts {counted}; make it again"
-            )
-        for number, row in enumerate(found[count:], count + 1):
-            _check(f"{made.path}: row {number}", row, need)
-            yield row
-
-
-def _check(place: str, row: object, need: tuple[str, ...]) -> None:
-    """UserError unless the row has the keys in `need`, its problem is text, and what belongs to a response is there for each."""
-    if not isinstance(row, dict):
-        raise UserError(f"{place}: expected an object, found {type(row).__name__}")
+def _check(place: str, row: dict, need: tuple[str, ...]) -> None:
+    """UserError unless the row has the keys in `need`, of the types that the report counts on."""
     for key in need:
         if key not in row:
             raise UserError(f"{place}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
-        if not isinstance(row[key], list if key in _LISTS else object):
+        if key in LISTS and not isinstance(row[key], list):
             raise UserError(f"{place}: {key!r} is not a list")
     if "instruction" in need and not isinstance(row["instruction"], str):
         raise UserError(f"{place}: 'instruction' is not text")
-    if not all(isinstance(score, int | float) for score in row.get("scores") or ()):
-        raise UserError(f"{place}: 'scores' holds what is no number")
-    responses = row.get("responses", [])
-    if "responses" in need and not (responses and all(isinstance(text, str) for text in responses)):
+    for score in row.get("scores") or ():
+        if not isinstance(score, int | float):
+            raise UserError(f"{place}: 'scores' holds what is no number")
+    if "responses" in need:
+        _check_responses(place, row)
+
+
+def _check_responses(place: str, row: dict) -> None:
+    """UserError unless the responses are texts, and each has whatever belongs to a response."""
+    responses = row["responses"]
+    if not responses or not all(isinstance(text, str) for text in responses):
         raise UserError(f"{place}: 'responses' is not a list of texts")
-    for key in _LISTS:
-        if "responses" in need and key in row and len(row[key]) != len(responses):
+    for key in LISTS:
+        if key in row and len(row[key]) != len(responses):
             raise UserError(f"{place}: {len(row[key])} {key} of {len(responses)} responses")

@@ -1,4 +1,7 @@
-"""The sections of a run's report: its figures as tables and charts. Titles and captions are the template's."""
+"""The sections of a run's report: its figures as tables and charts.
+
+Titles and captions are the template's.
+"""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -13,16 +16,17 @@ from lib.progress import clock
 from lib.quality.diversity import Curve
 from lib.report import charts
 from lib.report.figures import READABLE, Domain, Votes
-from lib.report.run_folder import Made
+from lib.report.run_folder import RunFile
 from lib.tables import percent
 
 FEWEST = 50  # problems of a domain, below which its curve says nothing of where it leads
 MARKS = ("right", "wrong", "no answer", "truncated")
+MOST_LEVELS = 12  # responses a problem, above which votes are shown in tenths
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; `words` are the columns that hold words and so stand to the left, as numbers stand to the right."""
+    """Cells as text. Columns of words stand to the left, those of numbers to the right."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -40,210 +44,297 @@ def reward(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
-def flow(made: list[Made]) -> dict:
+def flow(files: list[RunFile]) -> dict:
     """Each stage's rows in, out and dropped, and its cost, summed over its domains."""
-    stages: dict[str, list[Made]] = {}
-    for m in made:
-        stages.setdefault(m.meta["stage"], []).append(m)
-    table, drawn, most = [], [], 0
-    for stage, files in stages.items():
-        figures = ("rows_in", "rows_out", "tokens", "asking_seconds")
-        came, left, tokens, asking = (sum(f.meta.get(k) or 0 for f in files) for k in figures)
-        reasons = sum((Counter(f.meta["dropped"]) for f in files), Counter())
-        lost, most = reasons.total(), max(most, came)
-        balance = f"{left:,} + {lost:,} {'✓' if came == left + lost else '✗'}"
-        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        took, rate = (
-            clock(sum(f.meta["seconds"] for f in files)),
-            f"{tokens / asking:,.0f}" if tokens and asking else "–",
-        )
-        table.append(
-            [stage, f"{came:,}", balance, why or "–", f"{tokens:,}" if tokens else "–", took, rate]
-        )
-        drawn.append((stage, (left, lost), f"{came:,} → {left:,}" if lost else f"{left:,}"))
-    return {
-        "table": Table(
-            ["stage", "rows in", "= out + dropped", "why dropped", "tokens", "time", "tokens/s"],
-            table,
-            (0, 3),
-        ),
-        "chart": charts.bars("Rows in and out of each stage", drawn, ("kept", "dropped"), most),
-    }
+    stages: dict[str, list[dict]] = {}
+    for file in files:
+        stages.setdefault(file.meta["stage"], []).append(file.meta)
+    head = ["stage", "rows in", "= out + dropped", "why dropped", "tokens", "time", "tokens/s"]
+    lines = [_stage_line(stage, metas) for stage, metas in stages.items()]
+    bars = [_stage_bar(stage, metas) for stage, metas in stages.items()]
+    most_rows = max(_sum(metas, "rows_in") for metas in stages.values())
+    title = "Rows in and out of each stage"
+    chart = charts.bars(title, bars, ("kept", "dropped"), most_rows)
+    return {"table": Table(head, lines, (0, 3)), "chart": charts.as_inline_svg(chart)}
 
 
-def domains(found: list[Domain]) -> Table:
+def _stage_line(stage: str, metas: list[dict]) -> list[str]:
+    reasons = _reasons(metas)
+    rows_in, rows_out = _sum(metas, "rows_in"), _sum(metas, "rows_out")
+    tokens, asking_seconds = _sum(metas, "tokens"), _sum(metas, "asking_seconds")
+    sums_up = "✓" if rows_in == rows_out + reasons.total() else "✗"
+    listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+    return [
+        stage,
+        f"{rows_in:,}",
+        f"{rows_out:,} + {reasons.total():,} {sums_up}",
+        listed or "–",
+        f"{tokens:,}" if tokens else "–",
+        clock(_sum(metas, "seconds")),
+        f"{tokens / asking_seconds:,.0f}" if tokens and asking_seconds else "–",
+    ]
+
+
+def _stage_bar(stage: str, metas: list[dict]) -> charts.Bar:
+    rows_in, rows_out = _sum(metas, "rows_in"), _sum(metas, "rows_out")
+    dropped = _reasons(metas).total()
+    note = f"{rows_in:,} → {rows_out:,}" if dropped else f"{rows_out:,}"
+    return charts.Bar(stage, (rows_out, dropped), note)
+
+
+def _sum(metas: list[dict], key: str) -> float:
+    return sum(meta.get(key) or 0 for meta in metas)
+
+
+def _reasons(metas: list[dict]) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for meta in metas:
+        reasons.update(meta["dropped"])
+    return reasons
+
+
+def domains(all_domains: list[Domain]) -> Table:
     """Counts and shares of each domain, and of all together."""
     columns: dict[str, Callable[[list[Domain]], str]] = {
-        "problems": lambda ds: f"{sum(d.problems for d in ds):,}",
-        "median words": lambda ds: (
-            f"{median(w for d in ds for w in d.words):.0f}" if any(d.words for d in ds) else "–"
-        ),
+        "problems": _problem_count,
+        "median words": _median_words,
     }
-    if sum(d.well_formed for d in found) >= READABLE * sum(d.problems for d in found):
-        columns["well formed"] = lambda ds: percent(
-            sum(d.well_formed for d in ds), sum(d.problems for d in ds) or 1
-        )
-    for kind in ("answered", "sampled"):
-        if any(kind in d.ends for d in found):
-            columns[f"cut off, {kind}"] = lambda ds, kind=kind: _cut_off(
-                [d.ends[kind] for d in ds if kind in d.ends]
-            )
-    if any(d.best for d in found):
-        columns["mean reward"] = lambda ds: _mean([v for d in ds for v in d.best + d.others])
-        columns["of the best"] = lambda ds: _mean([v for d in ds for v in d.best])
-    body = [[spoken(d.name), *(show([d]) for show in columns.values())] for d in found]
-    if len(found) > 1:
-        body.append(["all", *(show(found) for show in columns.values())])
-    return Table(["domain", *columns], body, total=len(found) > 1)
+    problems = sum(domain.problems for domain in all_domains)
+    if sum(domain.well_formed for domain in all_domains) >= READABLE * problems:
+        columns["well formed"] = _well_formed
+    if any("answered" in domain.ends for domain in all_domains):
+        columns["cut off, answered"] = lambda domains: _cut_off("answered", domains)
+    if any("sampled" in domain.ends for domain in all_domains):
+        columns["cut off, sampled"] = lambda domains: _cut_off("sampled", domains)
+    if any(domain.best for domain in all_domains):
+        columns["mean reward"] = _mean_reward
+        columns["of the best"] = _mean_reward_of_best
+    groups = [(spoken(domain.name), [domain]) for domain in all_domains]
+    if len(all_domains) > 1:
+        groups.append(("all", all_domains))
+    lines = []
+    for name, group in groups:
+        lines.append([name, *(cell(group) for cell in columns.values())])
+    return Table(["domain", *columns], lines, total=len(all_domains) > 1)
 
 
-def _cut_off(ends: list[Counter]) -> str:
-    return (
-        percent(sum(e["length"] for e in ends), sum(e.total() for e in ends)) if any(ends) else "–"
-    )
+def _problem_count(domains: list[Domain]) -> str:
+    return f"{sum(domain.problems for domain in domains):,}"
 
 
-def _mean(values: Sequence[float]) -> str:
-    return reward(fmean(values)) if values else "–"
+def _median_words(domains: list[Domain]) -> str:
+    words = _joined(domain.words for domain in domains)
+    return f"{median(words):.0f}" if words else "–"
 
 
-def variety(found: list[Domain]) -> dict:
-    """How much is new in each domain as its problems grow, and where more of them would not help."""
-    body, curves = [], {spoken(d.name): d.curve for d in found if d.curve}
-    for name, c in curves.items():
-        count = c.counts[-1]
-        spent = "not reached" if c.spent_at is None else f"about {float(f'{c.spent_at:.2g}'):,.0f}"
-        shares = (
-            c.repeated[-1],
-            c.new_texts,
-            *(curve[-1] for curve in c.distinct.values()),
-            *c.new_ngrams.values(),
-        )
-        body.append(
-            [
-                name,
-                f"{count:,}",
-                *map(percent, shares),
-                spent if count >= FEWEST else "too few to say",
-            ]
-        )
+def _well_formed(domains: list[Domain]) -> str:
+    problems = sum(domain.problems for domain in domains)
+    return percent(sum(domain.well_formed for domain in domains), problems or 1)
+
+
+def _cut_off(kind: str, domains: list[Domain]) -> str:
+    """The share of responses, "answered" or "sampled", that the token limit ended."""
+    finish_reasons: Counter[str] = Counter()
+    for domain in domains:
+        finish_reasons.update(domain.ends.get(kind, {}))
+    if not finish_reasons:
+        return "–"
+    return percent(finish_reasons["length"], finish_reasons.total())
+
+
+def _mean_reward(domains: list[Domain]) -> str:
+    return _mean(_joined(domain.best + domain.others for domain in domains))
+
+
+def _mean_reward_of_best(domains: list[Domain]) -> str:
+    return _mean(_joined(domain.best for domain in domains))
+
+
+def _mean(rewards: Sequence[float]) -> str:
+    return reward(fmean(rewards)) if rewards else "–"
+
+
+def _joined(lists) -> list:
+    return [value for values in lists for value in values]
+
+
+def variety(all_domains: list[Domain]) -> dict:
+    """How much is new in each domain as its problems grow, and where more would not help."""
+    curves = {spoken(domain.name): domain.curve for domain in all_domains if domain.curve}
     orders = list(next(iter(curves.values())).distinct)
-    head = ["domain", "problems", "near\u2011duplicates", "new in last tenth", *(f"distinct\u2011{n}" for n in orders),
-            *(f"new {n}\u2011grams" for n in orders), "every second repeats at"]  # fmt: skip
-
-    def drawn(title: str, label: str, shares: Callable[[Curve], list[float]]) -> Markup:
-        points = {name: list(zip(c.counts, shares(c), strict=True)) for name, c in curves.items()}
-        return charts.lines(
-            f"{title} against the number of problems, by domain",
-            "problems, as they were made",
-            label,
-            points,
-        )
-
-    n = orders[-1]
-    return {
-        "table": Table(head, body),
-        "repeated": drawn(
-            "Near-duplicates", "share that resembles an earlier problem", lambda c: c.repeated
-        ),
-        "distinct": drawn(
-            f"Distinct {n}-grams",
-            f"distinct share of all runs of {n} words",
-            lambda c: c.distinct[n],
-        ),
-        "order": n,
-    }
-
-
-def lengths(found: list[Domain]) -> dict:
-    """Histograms of problems and of responses, those that were cut off apart."""
-    problems = {"problems": [w for d in found for w in d.words]}
-    responses = {
-        kind: [n for d in found for n in d.lengths[kind]] for kind in ("finished", "truncated")
-    }
-    groups = {kind: values for kind, values in responses.items() if values}
-    return {
-        "problems": charts.histogram("Length of the problems", "words", "problems", problems),
-        "responses": charts.histogram("Length of the responses", "characters", "responses", groups)
-        if groups
-        else None,
-    }
-
-
-def rewards(found: list[Domain], votes: Votes | None, pairs: dict[str, list[float]]) -> list[dict]:
-    """Rewards of two groups each: the chart, names, means, and how often one of the first is above one of the second."""
-    groups = [
-        {"best": [v for d in found for v in d.best], "others": [v for d in found for v in d.others]}
-    ]
-    groups += [votes.rewards, pairs] if votes else [pairs]
-    shown = []
-    for group in groups:
-        if all(group.values()):
-            (first, ours), (second, theirs) = group.items()
-            chart = charts.histogram(
-                f"Rewards of {first} and {second} responses",
-                "reward, raw",
-                "each group",
-                group,
-                False,
-            )
-            shown.append({"names": [first, second], "means": [_mean(ours), _mean(theirs)], "chart": chart,
-                          "above": percent(_above(ours, theirs))})  # fmt: skip
-    return shown
-
-
-def _above(first: Sequence[float], second: Sequence[float]) -> float:
-    """The chance that one of `first` is greater than one of `second`, ties half: the area under the ROC curve."""
-    ranks = sorted(second)
-    return sum(bisect_left(ranks, v) + bisect_right(ranks, v) for v in first) / (
-        2 * len(first) * len(second)
+    head = ["domain", "problems", "near\u2011duplicates", "new in last tenth"]
+    head += [f"distinct\u2011{order}" for order in orders]
+    head += [f"new {order}\u2011grams" for order in orders]
+    head += ["every second repeats at"]
+    highest = orders[-1]
+    repeated = _curves_chart(
+        "Near-duplicates",
+        "share that resembles an earlier problem",
+        {name: (curve.counts, curve.repeated) for name, curve in curves.items()},
     )
+    distinct = _curves_chart(
+        f"Distinct {highest}-grams",
+        f"distinct share of all runs of {highest} words",
+        {name: (curve.counts, curve.distinct[highest]) for name, curve in curves.items()},
+    )
+    return {
+        "table": Table(head, [_variety_line(name, curve) for name, curve in curves.items()]),
+        "repeated": repeated,
+        "distinct": distinct,
+        "order": highest,
+    }
+
+
+def _variety_line(name: str, curve: Curve) -> list[str]:
+    problems = curve.counts[-1]
+    shares = [curve.repeated[-1], curve.new_texts]
+    shares += [shares_so_far[-1] for shares_so_far in curve.distinct.values()]
+    shares += curve.new_ngrams.values()
+    if problems < FEWEST:
+        spent = "too few to say"
+    elif curve.spent_at is None:
+        spent = "not reached"
+    else:
+        spent = f"about {float(f'{curve.spent_at:.2g}'):,.0f}"
+    return [name, f"{problems:,}", *map(percent, shares), spent]
+
+
+def _curves_chart(
+    what: str, label: str, curves: dict[str, tuple[list[int], list[float]]]
+) -> Markup:
+    title = f"{what} against the number of problems, by domain"
+    points = {name: list(zip(*curve, strict=True)) for name, curve in curves.items()}
+    chart = charts.lines(title, "problems, as they were made", label, points)
+    return charts.as_inline_svg(chart)
+
+
+def lengths(all_domains: list[Domain]) -> dict:
+    """Histograms of problems and of responses, those that were cut off apart."""
+    words = _joined(domain.words for domain in all_domains)
+    problems = charts.histogram("Length of the problems", "words", "problems", {"problems": words})
+    groups = {}
+    for kind in ("finished", "truncated"):
+        characters = _joined(domain.lengths[kind] for domain in all_domains)
+        if characters:
+            groups[kind] = characters
+    responses = None
+    if groups:
+        title = "Length of the responses"
+        chart = charts.histogram(title, "characters", "responses", groups)
+        responses = charts.as_inline_svg(chart)
+    return {"problems": charts.as_inline_svg(problems), "responses": responses}
+
+
+def rewards(
+    all_domains: list[Domain], votes: Votes | None, pairs: dict[str, list[float]]
+) -> list[dict]:
+    """How the rewards of two groups differ: best and others, right and wrong, chosen and rejected.
+
+    Each with its chart, names, means, and how often one of the first is above one of the second.
+    """
+    best = _joined(domain.best for domain in all_domains)
+    others = _joined(domain.others for domain in all_domains)
+    comparisons = [_rewards_of("best", best, "others", others)]
+    if votes:
+        right, wrong = votes.rewards["right"], votes.rewards["wrong"]
+        comparisons.append(_rewards_of("right", right, "wrong", wrong))
+    chosen, rejected = pairs["chosen"], pairs["rejected"]
+    comparisons.append(_rewards_of("chosen", chosen, "rejected", rejected))
+    return [comparison for comparison in comparisons if comparison]
+
+
+def _rewards_of(
+    first: str, first_rewards: list[float], second: str, second_rewards: list[float]
+) -> dict | None:
+    if not first_rewards or not second_rewards:
+        return None
+    title = f"Rewards of {first} and {second} responses"
+    groups = {first: first_rewards, second: second_rewards}
+    chart = charts.histogram(title, "reward, raw", "each group", groups, stacked=False)
+    return {
+        "names": [first, second],
+        "means": [_mean(first_rewards), _mean(second_rewards)],
+        "chart": charts.as_inline_svg(chart),
+        "above": percent(_chance_above(first_rewards, second_rewards)),
+    }
+
+
+def _chance_above(first: Sequence[float], second: Sequence[float]) -> float:
+    """The chance that one of `first` is greater than one of `second`, a tie counted half.
+
+    That is the area under the ROC curve: the Mann-Whitney U over the number of pairs.
+    """
+    ranks = sorted(second)
+    doubled = sum(bisect_left(ranks, value) + bisect_right(ranks, value) for value in first)
+    return doubled / (2 * len(first) * len(second))
 
 
 def agreement(votes: Votes) -> dict:
-    """How many problems have how many votes, what the pseudo-gold of so many is worth, and every domain's marks."""
-    of = max(n for _, n in votes.levels)
-    known = _named(
-        {level: Counter(right=right, all=n) for level, (right, n) in votes.precision.items()}, of
-    )
-    worth = []
-    for name, c in known:
-        low, high = metrics.wilson(c["right"], c["all"])
-        worth.append((name, low, c["right"] / c["all"], high, f"{c['right']:,}/{c['all']:,}"))
-    marks = [
-        (spoken(name) or "all", [c[mark] / c.total() for mark in MARKS], "")
-        for name, c in votes.marks.items()
-    ]
-    title = "Share of pseudo-golds that are true, by votes"
+    """How many problems have how many votes, what that many are worth, each domain's marks."""
+    responses = max(count for _, count in votes.levels)
+    levels = _level_bars("Problems by votes for the pseudo-gold", votes.levels, responses)
+    difficulty = None
+    if votes.right != votes.levels:
+        difficulty = _level_bars("Problems by right responses", votes.right, responses)
+    worth = true_share = None
+    if votes.precision:
+        worth = _worth(votes.precision, responses)
+        true_answers = sum(true for true, _ in votes.precision.values())
+        problems = sum(total for _, total in votes.precision.values())
+        true_share = percent(true_answers, problems)
+    marks = []
+    for name, counts in votes.marks.items():
+        shares = [counts[mark] / counts.total() for mark in MARKS]
+        marks.append(charts.Bar(spoken(name) or "all", shares))
+    title = "Marks of the responses by domain"
+    chart = charts.bars(title, marks, MARKS, whole=1, number="{x:.1%}")
     return {
-        "levels": _bars("Problems by votes for the pseudo-gold", votes.levels, of),
-        "difficulty": None
-        if votes.right == votes.levels
-        else _bars("Problems by right responses", votes.right, of),
-        "worth": charts.intervals(title, "share that is the true answer", worth) if worth else None,
-        "true": percent(sum(c["right"] for _, c in known), sum(c["all"] for _, c in known))
-        if known
-        else None,
-        "marks": charts.bars(
-            "Marks of the responses by domain", marks, MARKS, 1, lambda part: f"{part:.1%}"
-        ),
+        "levels": levels,
+        "difficulty": difficulty,
+        "worth": worth,
+        "true": true_share,
+        "marks": charts.as_inline_svg(chart),
     }
 
 
-def _named(found: dict[tuple[int, int], Counter], of: int) -> list[tuple[str, Counter]]:
-    """Counts by (votes, responses) under names, most votes first: `5 of 7`, or tenths where there are more than 12 responses."""
-    merged: dict[str, Counter] = {}
-    for votes, n in sorted(found, key=lambda level: (-level[0] / level[1], level)):
-        tenth = min(9, 10 * votes // n)
-        name = f"{votes} of {n}" if of <= 12 else f"{10 * tenth}–{10 * tenth + 10}%"
-        merged.setdefault(name, Counter()).update(found[votes, n])
-    return list(merged.items())
+def _worth(precision: dict[tuple[int, int], tuple[int, int]], responses: int) -> Markup:
+    """How often the answer with so many votes is the true one, with 95% intervals."""
+    true_answers, problems = Counter(), Counter()
+    for level, (true, total) in precision.items():
+        true_answers[level] += true
+        problems[level] += total
+    true_by_name = _by_level_name(true_answers, responses)
+    intervals = []
+    for name, total in _by_level_name(problems, responses).items():
+        true = true_by_name[name]
+        low, high = metrics.wilson(true, total)
+        note = f"{true:,}/{total:,}"
+        intervals.append(charts.Interval(name, low, true / total, high, note))
+    title = "Share of pseudo-golds that are true, by votes"
+    chart = charts.intervals(title, "share that is the true answer", intervals, limits=(0, 1))
+    return charts.as_inline_svg(chart)
 
 
-def _bars(title: str, levels: Counter, of: int) -> Markup:
-    named = _named({level: Counter(all=n) for level, n in levels.items()}, of)
-    drawn = [
-        (name, (c["all"],), f"{c['all']:,} · {percent(c['all'], levels.total())}")
-        for name, c in named
-    ]
-    return charts.bars(title, drawn, ("problems",), max(c["all"] for _, c in named))
+def _level_bars(title: str, levels: Counter, responses: int) -> Markup:
+    by_name = _by_level_name(levels, responses)
+    bars = []
+    for name, problems in by_name.items():
+        note = f"{problems:,} · {percent(problems, levels.total())}"
+        bars.append(charts.Bar(name, (problems,), note))
+    chart = charts.bars(title, bars, ("problems",), max(by_name.values()))
+    return charts.as_inline_svg(chart)
+
+
+def _by_level_name(counts: Counter, responses: int) -> dict[str, int]:
+    """Counts by (votes, responses) under the names of the levels, most votes first.
+
+    The names are `5 of 7`, or tenths where the most `responses` to a problem are many.
+    """
+    by_name: dict[str, int] = {}
+    for votes, total in sorted(counts, key=lambda level: (-level[0] / level[1], level)):
+        tenth = min(9, 10 * votes // total)
+        name = f"{10 * tenth}–{10 * tenth + 10}%"
+        if responses <= MOST_LEVELS:
+            name = f"{votes} of {total}"
+        by_name[name] = by_name.get(name, 0) + counts[votes, total]
+    return by_name
