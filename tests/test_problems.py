@@ -190,7 +190,7 @@ def test_the_two_manners_of_answering():
 
 def test_every_question_is_read_back_whole(made):
     assert [p for p in made if problems.parse(p.question) != p] == []
-    assert set(problems._SHAPES) == {problems._shape(p.question) for p in made}
+    assert set(problems._READINGS) == {problems._shape(p.question) for p in made}
 
 
 def test_questions_read_as_sentences(made):
@@ -281,6 +281,8 @@ def test_fresh_problems_are_distinct_balanced_and_apart_from_training_and_develo
         pytest.param("Find 25 mod 7." * 100_000, id="very long"),
         pytest.param("9" * 1_000_000, id="a million digits"),
         pytest.param("Find {a} mod #.", id="the shape itself"),
+        pytest.param("Find 25 mod #.", id="half of it a shape"),
+        pytest.param("Find 25 mod 7~", id="a wording's end"),
         pytest.param("\x00\ud800", id="a lone surrogate"),
     ],
 )
