@@ -1,23 +1,27 @@
-"""A model's chat format, read off its own template: where a user's words begin and end, and what an answer follows.
+"""A model's chat format, read off its own template: prompts, what ends a turn, and thinking.
 
-Nothing here knows a model's name: the template is rendered with marked words, and what stands around them counts.
-All is rendered for one fixed day, so that the same run gives the same prompts tomorrow.
+`lib.chat_template` renders conversations in the shape that the template takes; here stands what is
+made of the text.
 """
 
 import json
 import re
-from datetime import datetime
-from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
-DAY = datetime(2024, 7, 26)  # the day that Llama 3's own template falls back to
-# Letters alone survive a template that trims, splits or escapes, and they are looked up in any case.
-_SYSTEM, _USER, _ASSISTANT = "zqsystemzq", "zquserzq", "zqassistantzq"
-_PRINTED_PARTS = re.compile(
-    r"""['"]type['"]: ['"]text['"]"""
-)  # a list of parts that the template printed as it is
-_VOCABULARIES = (
+from lib.chat_template import (
+    ASSISTANT,
+    SYSTEM,
+    USER,
+    dialogue,
+    find_shape,
+    name_of,
+    position_of,
+    render_in_shape,
+)
+from lib.errors import one_line
+
+# The files that a folder has one of, if there is a tokenizer in it.
+VOCABULARIES = (
     "tokenizer.json",
     "*.model",
     "*.tiktoken",
@@ -27,284 +31,219 @@ _VOCABULARIES = (
 )
 
 
-class _Shape(NamedTuple):
-    system: str  # in its "own" place; "folded" into the user's turn; "both": so that the template's default stays away
-    parts: tuple[bool, bool]  # contents as lists of text parts: the system's, everybody else's
-    ending: tuple[bool, int]  # with a generation prompt; after how many turns of a dialogue
+def pre_query(tokenizer, system_prompt: str) -> str:
+    """Magpie's prompt: the system prompt and the user's header, for the model to go on from.
 
-
-def pre_query(tokenizer: object, system_prompt: str) -> str:
-    """Magpie's prompt: system prompt and user header, cut where the user's words begin, so that the model writes them.
-
-    A template without a system role gets the system prompt at the head of the user's turn, then a blank line. An empty
-    prompt leaves the template its default. ValueError when the template cannot be cut.
+    It is cut where the user's words begin, so that the model writes them. A template without a
+    system role gets the system prompt at the head of the user's turn, then a blank line. An empty
+    prompt leaves the template its default. ValueError if the template cannot be cut.
     """
-    shape = _probe(tokenizer, bool(system_prompt.strip()))
-    text = _render(tokenizer, shape, _dialogue(system_prompt, shape.ending[1]), shape.ending[0])
-    # The first place, should the template repeat the words: text behind it was written for words that do not exist yet.
-    if not (user := re.search(_USER, text, re.IGNORECASE)):
-        raise ValueError(
-            f"{_name(tokenizer)}: its chat template drops the user's words under this system prompt"
-        )
-    return text[: user.start()]
+    shape = find_shape(tokenizer, with_system=bool(system_prompt.strip()))
+    messages = dialogue(system_prompt, shape.with_answer)
+    text = render_in_shape(tokenizer, shape, messages, shape.with_header)
+    # The first place, should the template repeat the words: the text behind it was written for
+    # words that do not exist yet.
+    position = position_of(USER, text)
+    if position is None:
+        problem = "its chat template drops the user's words under this system prompt"
+        raise ValueError(f"{name_of(tokenizer)}: {problem}")
+    return text[:position]
 
 
-def render(tokenizer: object, messages: list[dict], answer: bool = True) -> str:
-    """The text of a conversation, which with `answer` ends in the next answer's header. ValueError: not renderable."""
+def render(tokenizer, messages: list[dict], answer: bool = True) -> str:
+    """The text of a conversation, which with `answer` ends in the header of the next answer.
+
+    ValueError if the template refuses it.
+    """
     with_system = messages[0]["role"] == "system"
-    if (
-        with_system and not messages[0]["content"].strip()
-    ):  # as good as none, and some templates refuse it
-        with_system, messages = False, messages[1:]
-    return _render(tokenizer, _probe(tokenizer, with_system), messages, answer)
+    # An empty system prompt is as good as none, and some templates refuse it.
+    if with_system and not messages[0]["content"].strip():
+        with_system = False
+        messages = messages[1:]
+    shape = find_shape(tokenizer, with_system)
+    return render_in_shape(tokenizer, shape, messages, with_header=answer)
 
 
-def stop_token_ids(
-    tokenizer: object, generation_config: dict | None, user_turn: bool = True
-) -> list[int]:
-    """Sorted ids that end a turn: those of the tokenizer and its generation config, and the one in the template.
+def stop_token_ids(tokenizer, generation_config: dict | None, user_turn: bool = True) -> list[int]:
+    """Sorted ids that end a turn: the EOS of the tokenizer and of its generation config, and the
+    template's own.
 
-    `user_turn`: the model writes a user's words, which end in the turn's closing token or, where there is none, in the
-    first token of the assistant's header. Without it the model answers. The two differ: gpt-oss ends its thinking with
-    the token that ends a user's turn.
+    With `user_turn` the model writes a user's words. They end in the turn's closing token or, where
+    there is none, in the first token of the assistant's header. Without it the model answers. The
+    two differ: gpt-oss ends its thinking with the token that ends a user's turn.
     """
-    ids, marks = set(), _marks(tokenizer)
-    for value in (tokenizer.eos_token_id, (generation_config or {}).get("eos_token_id")):
-        ids.update(value if isinstance(value, (list, tuple)) else [] if value is None else [value])
-    if user_turn:
-        mark = marks.search(_after(tokenizer, _USER, False)) or marks.match(
-            _after(tokenizer, _USER, True).lstrip()
-        )
-    else:
-        mark = marks.match(_after(tokenizer, _ASSISTANT, False).lstrip())
-    return sorted(ids | {tokenizer.convert_tokens_to_ids(mark[0])} if mark else ids)
+    ids = _id_set(tokenizer.eos_token_id)
+    if generation_config:
+        ids |= _id_set(generation_config.get("eos_token_id"))
+    mark = _mark_after_user(tokenizer) if user_turn else _mark_after_answer(tokenizer)
+    if mark:
+        ids.add(tokenizer.convert_tokens_to_ids(mark[0]))
+    return sorted(ids)
 
 
-def stop_strings(tokenizer: object) -> list[str]:
-    """What ends a user's turn as plain text, such as `ASSISTANT:` or `[/INST]`; for pre-query generation alone.
+def stop_strings(tokenizer) -> list[str]:
+    """What ends a user's turn as plain text, such as `ASSISTANT:` or `[/INST]`.
 
-    Empty when a token ends it, and rather empty than a newline or a word that a problem of several lines may hold.
+    It serves pre-query generation alone. It is empty if a token ends the turn, and rather empty
+    than a newline or a word that a problem of several lines may hold.
     """
-    tail = _after(tokenizer, _USER, True)
-    start, marks = tail.lstrip(), _marks(tokenizer)
-    if marks.match(start):
+    ending = _text_after(tokenizer, USER, with_header=True)
+    header = ending.lstrip()
+    marks = _marks(tokenizer)
+    if marks.match(header):
         return []
-    line = re.split("<think", marks.split(start.split("\n")[0])[0])[0].strip()
-    if tag := re.match(r"<[^<>\s]+>|\[[^\[\]\s]+\]", line):
-        line = tag[0]
-    letters = len(re.findall(r"[^\W\d_]", line))
-    if not letters or not re.search(r"[^\w\s]", line):
+    first_line = header.split("\n")[0]
+    before_marks = marks.split(first_line)[0]
+    stop = before_marks.split("<think")[0].strip()
+    # Of a line that begins with a tag, such as `[/INST]`, the tag is enough.
+    tag = re.match(r"<[^<>\s]+>|\[[^\[\]\s]+\]", stop)
+    if tag:
+        stop = tag[0]
+    letters = re.findall(r"[^\W\d_]", stop)
+    has_punctuation = re.search(r"[^\w\s]", stop)
+    if not letters or not has_punctuation:
         return []
-    if (
-        letters < 3
-    ):  # "A:" may also name a point in a problem; at the start of a line it hardly does
-        return [f"\n{line}"] if "\n" in tail[: len(tail) - len(start)] else []
-    return [line]
+    if len(letters) >= 3:
+        return [stop]
+    # "A:" may also name a point in a problem; at the start of a line it hardly does.
+    white_space = ending[: len(ending) - len(header)]
+    return [f"\n{stop}"] if "\n" in white_space else []
 
 
-def encode(tokenizer: object, text: str) -> list[int]:
-    """Token ids of rendered text: with one BOS if the tokenizer would set one by itself, never with two."""
-    ids, bos = tokenizer.encode(text, add_special_tokens=False), tokenizer.bos_token_id
-    missing = bos is not None and ids[:1] != [bos] and tokenizer.encode("a")[:1] == [bos]
-    return [bos, *ids] if missing else ids
+def encode(tokenizer, text: str) -> list[int]:
+    """Token ids of rendered text: with one BOS if the tokenizer sets one by itself, never two."""
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    bos = tokenizer.bos_token_id
+    if bos is None or ids[:1] == [bos]:
+        return ids
+    sets_bos_by_itself = tokenizer.encode("a")[:1] == [bos]
+    return [bos, *ids] if sets_bos_by_itself else ids
 
 
-def split_think(text: str, open: str = "<think>", close: str = "</think>") -> tuple[str, str]:
-    """(thinking, answer) of a response, without the tags. Text without a tag is all answer, as it stands.
+def split_think(text: str, opening: str = "<think>", closing: str = "</think>") -> tuple[str, str]:
+    """(thinking, answer) of a response, without the tags.
 
-    The opening tag may be missing (the template wrote it in the prompt). A response cut off while thinking has the
-    answer "". Where both happen no tag is left: put `open` before the text first.
+    Text without a tag is all answer, as it stands. The opening tag may be missing, if the template
+    wrote it in the prompt. A response cut off while thinking has the answer "". Where both happen
+    no tag is left: put `opening` before the text first.
     """
-    thought, closed, answer = text.rpartition(close)
-    if not closed:
-        return (text.replace(open, "", 1).strip(), "") if open in text else ("", text)
-    answer, _, unfinished = answer.partition(open)
-    return (thought.replace(open, "").replace(close, "") + unfinished).strip(), answer.strip()
+    thinking, closing_tag, answer = text.rpartition(closing)
+    if not closing_tag and opening not in text:
+        return "", text
+    if not closing_tag:
+        return text.replace(opening, "", 1).strip(), ""
+    answer, _, unfinished = answer.partition(opening)
+    thinking = thinking.replace(opening, "").replace(closing, "") + unfinished
+    return thinking.strip(), answer.strip()
 
 
-def load_tokenizer(model_path: str, trust_remote_code: bool = False) -> object:
-    """The tokenizer of a folder or hub name. ValueError: no folder, no tokenizer in it, or an unreachable hub."""
+def load_tokenizer(model_path: str, trust_remote_code: bool = False):
+    """The tokenizer of a folder or hub name.
+
+    ValueError: no such folder, no tokenizer in it, or a hub that cannot be reached.
+    """
     folder = Path(model_path)
-    if not folder.is_dir() and not re.fullmatch(r"\w[\w.-]*/[\w.-]+", model_path):
+    looks_like_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model_path)
+    if not folder.is_dir() and not looks_like_hub:
         raise ValueError(f"{model_path}: no such folder, and not a hub name 'owner/model'")
     # A folder with a config alone would load as a tokenizer with an empty vocabulary.
-    if folder.is_dir() and not any(next(folder.glob(pattern), None) for pattern in _VOCABULARIES):
-        raise ValueError(
-            f"{model_path}: no tokenizer files (tokenizer.json or a vocabulary) in this folder"
-        )
+    if folder.is_dir() and not _has_vocabulary(folder):
+        missing = "no tokenizer files (tokenizer.json or a vocabulary) in this folder"
+        raise ValueError(f"{model_path}: {missing}")
     from transformers import AutoTokenizer
 
+    # mistral-common renders without a template, so that neither the day nor the system prompt's
+    # place could be set.
+    options = {"trust_remote_code": trust_remote_code, "mistral_format": False}
     try:
-        # mistral-common renders without a template, so that neither the day nor the system's place could be set.
-        return AutoTokenizer.from_pretrained(
-            model_path, trust_remote_code=trust_remote_code, mistral_format=False
-        )
-    except (
-        Exception
-    ) as e:  # tokenizers raises plain Exception for a torn file, the hub's client its own kinds
-        what = (
-            "its tokenizer cannot be loaded"
-            if folder.is_dir()
-            else "no such folder, and on the hub"
-        )
-        raise ValueError(f"{model_path}: {what}: {_one_line(e)}") from e
+        return AutoTokenizer.from_pretrained(model_path, **options)
+    except Exception as e:  # of a torn file a plain Exception, of the hub's client its own kinds
+        problem = "no such folder, and on the hub"
+        if folder.is_dir():
+            problem = "its tokenizer cannot be loaded"
+        raise ValueError(f"{model_path}: {problem}: {one_line(e)}") from e
 
 
 def generation_config(model_path: str) -> dict | None:
-    """`generation_config.json` of a folder or hub name; None where there is none. ValueError when it is not JSON."""
+    """`generation_config.json` of a folder or hub name; None where there is none.
+
+    ValueError if it is not JSON.
+    """
     path = Path(model_path) / "generation_config.json"
     if not Path(model_path).is_dir():
         from transformers.utils import cached_file
 
-        quiet = ("_raise_exceptions_for_missing_entries", "_raise_exceptions_for_connection_errors")
-        path = Path(cached_file(model_path, path.name, **dict.fromkeys(quiet, False)) or path)
+        cached = cached_file(
+            model_path,
+            path.name,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        path = Path(cached or path)
+    if not path.is_file():
+        return None
     try:
-        return json.loads(path.read_bytes()) if path.is_file() else None
+        return json.loads(path.read_bytes())
     except ValueError as e:
-        raise ValueError(f"{path}: not JSON: {_one_line(e)}") from None
+        raise ValueError(f"{path}: not JSON: {one_line(e)}") from None
 
 
-def _name(tokenizer: object) -> str:
-    return getattr(tokenizer, "name_or_path", "") or "this tokenizer"
+def _id_set(ids: int | list[int] | tuple[int, ...] | None) -> set[int]:
+    """The ids of a field that holds one id, several, or none."""
+    if ids is None:
+        return set()
+    return set(ids) if isinstance(ids, (list, tuple)) else {ids}
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{error}".split())[:300] or type(error).__name__
+def _mark_after_user(tokenizer) -> re.Match | None:
+    """The token that closes a user's turn, or else the one that opens the assistant's header."""
+    marks = _marks(tokenizer)
+    closing = marks.search(_text_after(tokenizer, USER, with_header=False))
+    if closing:
+        return closing
+    return marks.match(_text_after(tokenizer, USER, with_header=True).lstrip())
 
 
-def _dialogue(system_prompt: str, turns: int) -> list[dict]:
-    head = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
-    return (
-        head
-        + [{"role": "user", "content": _USER}, {"role": "assistant", "content": _ASSISTANT}][:turns]
-    )
+def _mark_after_answer(tokenizer) -> re.Match | None:
+    """The token that closes an answer, if one stands directly behind it."""
+    ending = _text_after(tokenizer, ASSISTANT, with_header=False)
+    return _marks(tokenizer).match(ending.lstrip())
 
 
-def _render(tokenizer: object, shape: _Shape, messages: list[dict], answer: bool) -> str:
-    """One rendering for the fixed day; ValueError when the template refuses, caused by what it raised."""
-    from jinja2 import TemplateError
+def _text_after(tokenizer, word: str, with_header: bool) -> str:
+    """What the template writes behind the user's or the assistant's words.
 
-    template, kwargs = (
-        getattr(tokenizer, "chat_template", None),
-        {"tokenize": False, "add_generation_prompt": answer},
-    )
-    if isinstance(template, dict):  # several, by name
-        template = template.get("default") or (
-            next(iter(template.values())) if len(template) == 1 else None
-        )
-        kwargs["chat_template"] = template
-    if not template:
-        raise ValueError(
-            f"{_name(tokenizer)}: its tokenizer has no chat template (a base model?); use a chat model"
-        )
-    if "strftime_now" in template:  # a variable shadows the environment's global of that name
-        kwargs["strftime_now"] = DAY.strftime
-    if "date_string" in template and not re.search(
-        r"\bset\s+date_string\b", template
-    ):  # else it has its own default
-        kwargs["date_string"] = DAY.strftime("%d %b %Y")
-    messages, refused = _laid_out(messages, shape), None
-    # Some templates loop over the tools that nobody gave; to others even an empty list means tools, so it comes second.
-    for tools in ({}, {"tools": []}) if "tools" in template else ({},):
+    It is "" where the template does not render them.
+    """
+    for system_prompt in ("", SYSTEM):
+        messages = dialogue(system_prompt, with_answer=word == ASSISTANT)
         try:
-            return tokenizer.apply_chat_template(messages, **kwargs, **tools)
-        except (
-            TemplateError,
-            TypeError,
-            ValueError,
-            LookupError,
-            AttributeError,
-            RuntimeError,
-            AssertionError,
-        ) as e:
-            refused = refused or e
-    raise ValueError(
-        f"{_name(tokenizer)}: its chat template refuses: {_one_line(refused)}"
-    ) from refused
-
-
-def _laid_out(messages: list[dict], shape: _Shape) -> list[dict]:
-    """The messages as the template takes them; the originals stay as they are."""
-    if messages[0]["role"] == "system" and shape.system != "own":
-        head, *rest = messages
-        place = next((i for i, m in enumerate(rest) if m["role"] == "user"), None)
-        if place is not None:
-            rest[place] = {
-                **rest[place],
-                "content": f"{head['content'].strip()}\n\n{rest[place]['content']}",
-            }
-        messages = [head, *rest] if shape.system == "both" else rest
-    return [{**m, "content": [{"type": "text", "text": m["content"]}]} if shape.parts[m["role"] != "system"] else m
-            for m in messages]  # fmt: skip
-
-
-def _probe(tokenizer: object, with_system: bool) -> _Shape:
-    """The first shape in which the user's words show, behind the system's where there are any."""
-    works, fails = {}, {}
-    ways = (("own", "folded", "both") if with_system else ("own",), ((False, False), (True, True), (False, True)),
-            ((True, 1), (False, 1), (False, 2)))  # fmt: skip
-    for shape in map(_Shape._make, product(*ways)):
-        if "own" in works or shape.system in works:
-            continue
-        try:
-            words = _dialogue(_SYSTEM if with_system else "", shape.ending[1])
-            text = _render(tokenizer, shape, words, shape.ending[0])
-        except ValueError as e:
-            if not e.__cause__:  # no template at all
-                raise
-            fails.setdefault(shape.system, _one_line(e.__cause__))
-            continue
-        user, system = (
-            re.search(_USER, text, re.IGNORECASE),
-            re.search(_SYSTEM, text, re.IGNORECASE),
-        )
-        if not user or _PRINTED_PARTS.search(text):
-            fails.setdefault(shape.system, "the user's words are not in the text")
-        elif with_system and not (system and system.start() < user.start()):
-            fails.setdefault(shape.system, "the system prompt is not before the user's words")
-        else:
-            works[shape.system] = (user.start(), shape)
-    if works:  # a message that is dropped may still keep the template's default away: the shorter text has no default
-        return min(works.values(), key=lambda w: w[0])[1]
-    names = {
-        "own": "a system message" if with_system else "a user's turn",
-        "folded": "the system prompt in that turn",
-    }
-    tried = "; ".join(
-        f"{what} ({fails[system]})" for system, what in names.items() if system in fails
-    )
-    raise ValueError(
-        f"{_name(tokenizer)}: its chat template cannot be cut before the user's words; tried {tried}"
-    )
-
-
-def _after(tokenizer: object, word: str, answer: bool) -> str:
-    """What the template writes behind the user's or the assistant's words; "" where it does not render that."""
-    for system in ("", _SYSTEM):
-        try:
-            text = _render(
-                tokenizer,
-                _probe(tokenizer, bool(system)),
-                _dialogue(system, 1 + (word != _USER)),
-                answer,
-            )
+            shape = find_shape(tokenizer, with_system=bool(system_prompt))
+            text = render_in_shape(tokenizer, shape, messages, with_header)
         except ValueError:
             continue
-        return (
-            re.split(word, text, flags=re.IGNORECASE)[-1]
-            if re.search(word, text, re.IGNORECASE)
-            else ""
-        )
+        pieces = re.split(word, text, flags=re.IGNORECASE)
+        return pieces[-1] if len(pieces) > 1 else ""
     return ""
 
 
-def _marks(tokenizer: object) -> re.Pattern:
-    """Matches the added tokens that can mark a turn: none that is white space or a word, none about thinking."""
-    tokens = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
-    marks = [
-        t
-        for t in tokens
-        if len(t) > 2 and re.search(r"[^\w\s]", t) and not re.search("think", t, re.IGNORECASE)
-    ]
-    # Longest first; without marks it must match nothing, where an empty pattern would match everything.
-    return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))) or r"(?!)")
+def _marks(tokenizer) -> re.Pattern:
+    """Matches the added tokens that can mark a turn.
+
+    None of them is white space or a word, and none is about thinking.
+    """
+    marks = []
+    for token in {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}:
+        has_punctuation = re.search(r"[^\w\s]", token)
+        is_about_thinking = re.search("think", token, re.IGNORECASE)
+        if len(token) > 2 and has_punctuation and not is_about_thinking:
+            marks.append(token)
+    if not marks:
+        return re.compile(r"(?!)")  # matches nothing, where an empty pattern matches everywhere
+    # The longest come first, so that `<|end|>` is not found as `<|end`.
+    marks.sort(key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, marks)))
+
+
+def _has_vocabulary(folder: Path) -> bool:
+    return any(any(folder.glob(pattern)) for pattern in VOCABULARIES)
