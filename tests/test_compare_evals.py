@@ -6,7 +6,7 @@ import random
 import pytest
 
 from conftest import stage
-from lib.evaluation import metrics
+from lib.evaluation import comparison, metrics
 
 SETTINGS = {"prompt": "0123456789abcdef", "temperature": 0.3, "top_p": 0.95, "max_tokens": 32768}
 
@@ -431,3 +431,12 @@ def test_nothing_in_common_is_refused_even_then(compare):
         record["id"] += "x"
     error = compare(evaluation("base", [1, 2]), second, flags=("--allow_different",), code=2)
     assert error.endswith("no problem with the same gold answer is in all of 0.json, 1.json")
+
+
+def test_models_of_one_type_whose_files_share_a_name_are_named_by_their_paths(tmp_path):
+    paths = [tmp_path / name for name in ("a/run.json", "b/run.json", "b/other.json")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(evaluation("tuned", BASE)))
+    named = comparison.read_all([str(path) for path in paths])
+    assert [e.name for e in named] == [f"tuned:{paths[0]}", f"tuned:{paths[1]}", "tuned:other"]
