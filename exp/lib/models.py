@@ -1,21 +1,34 @@
-"""Facts about models and domains: `configs/models.yaml` and the domains file that a model's facts name."""
+"""Facts about models and domains, from configs/models.yaml and the domains file that it names."""
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import yaml
 
-from lib.errors import UserError, near
+from lib.errors import UserError, near, one_line
 from lib.rows import ROOT
 
-SMALL = 100_000_000  # bytes of weights under which compiling is not worth its time: 22 s for 2% more speed of the embedded model
+MODELS_FILE = ROOT / "configs/models.yaml"
+# Bytes of weights under which compiling is not worth its time: the embedded model would spend 22 s
+# for 2% more speed.
+WORTH_COMPILING = 100_000_000
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # those that vLLM has kernels for
+# An identity reads this much of each end of a file: enough to tell two trainings apart, and cheap
+# for 60 GB of weights.
+HASHED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of one model. `path` is an existing folder or a hub name; `number` its place in the menu, if any."""
+    """What is known of one model.
+
+    `path` is an existing folder or a hub name, `number` the model's place in the menu, if it has
+    one, and `adapter` the folder of a LoRA adapter that is applied unmerged. The other fields are
+    explained in configs/models.yaml.
+    """
 
     path: str
     number: int | None = None
@@ -37,127 +50,23 @@ class Model:
     max_tokens_res: int | None = None
     think: tuple[str, str] | None = None
     tokens_s: float | None = None
-    adapter: str = (
-        ""  # folder of a LoRA adapter that is applied to it, unmerged; never in configs/models.yaml
-    )
+    adapter: str = ""
 
     @property
     def name(self) -> str:
-        """The last part of the path, the adapter's where there is one: `DeepSeek-R1-Distill-Qwen-32B`."""
+        """The last part of the path, or of the adapter's: `DeepSeek-R1-Distill-Qwen-32B`."""
         return Path(self.adapter or self.path).name
 
     @property
     def lora_rank(self) -> int:
         """The adapter's rank, rounded up to one that vLLM has kernels for."""
-        rank = json.loads(Path(self.adapter, "adapter_config.json").read_bytes())["r"]
-        return next((known for known in (8, 16, 32, 64, 128, 256, 320, 512) if known >= rank), rank)
+        config = json.loads(Path(self.adapter, "adapter_config.json").read_bytes())
+        rank = config["r"]
+        return next((known for known in LORA_RANKS if known >= rank), rank)
 
     @property
     def is_local(self) -> bool:
         return Path(self.path).is_dir()
-
-
-def _load(path: Path) -> dict:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}") from None
-    except yaml.YAMLError as e:
-        raise UserError(f"{path}: not YAML: {' '.join(str(e).split())}") from None
-
-
-def _model(facts: dict, number: int | None, base: dict) -> Model:
-    merged = {**base, **facts}
-    unknown = merged.keys() - {f.name for f in fields(Model)}
-    if unknown:
-        raise UserError(f"configs/models.yaml: unknown key {min(unknown)!r} of {facts.get('path')}")
-    if merged.get("think"):
-        merged["think"] = tuple(merged["think"])
-    for key in (
-        "path",
-        "reward_model",
-    ):  # a folder in this file means one of this repository, wherever the user stands
-        merged[key] = str(ROOT / merged[key]) if (ROOT / merged[key]).is_dir() else merged[key]
-    return Model(**merged, number=number)
-
-
-def menu() -> list[Model]:
-    """The numbered models, in the order of `configs/models.yaml`: 0 is the embedded one."""
-    table = _load(ROOT / "configs/models.yaml")
-    return [_model(facts, number, table["any"]) for number, facts in enumerate(table["models"])]
-
-
-def find(model: str, adapter_path: str = "") -> Model:
-    """Facts for what a user typed: a number of the menu, a name in it, a folder (from here or from the repository) or a
-    hub name, and a LoRA adapter for it. UserError lists near names when it can be none of them."""
-    found = _find(model)
-    return with_adapter(found, adapter_path) if adapter_path else found
-
-
-def _find(model: str) -> Model:
-    table = _load(ROOT / "configs/models.yaml")
-    numbered = menu()
-    known = numbered + [_model(facts, None, table["any"]) for facts in table["reward_models"]]
-    if model.isdigit():
-        if int(model) >= len(numbered):
-            raise UserError(
-                f"no model {model}; known: " + ", ".join(f"{m.number} {m.name}" for m in numbered)
-            )
-        return numbered[int(model)]
-    folder = next((p for p in (Path(model).expanduser(), ROOT / model) if p.is_dir()), None)
-    for m in known:
-        if model in (m.path, m.name) or (
-            folder and m.is_local and folder.resolve() == Path(m.path).resolve()
-        ):
-            return m
-    if folder:
-        if not (folder / "config.json").exists():
-            raise UserError(f"{model}: a folder without config.json is no model")
-        size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-        return _model(
-            {"path": str(folder.resolve()), "enforce_eager": size < SMALL}, None, table["any"]
-        )
-    looks_like_hub = (
-        model.count("/") == 1 and not model.startswith((".", "/", "~", "-")) and " " not in model
-    )
-    if not looks_like_hub:
-        names = [m.name for m in known] + [m.path for m in known]
-        raise UserError(
-            f"no model {model!r}: not a number, a folder or a hub name 'owner/model'; {near(model, names)}"
-        )
-    return _model({"path": model}, None, table["any"])
-
-
-def identity(model: Model) -> str:
-    """The model in a settings record: its name, and for a folder a hash that changes when config or weights do.
-
-    Of big files the first and last 64 KiB are read: enough to tell two trainings apart, cheap for 60 GB.
-    """
-    base = _fingerprint(model.path) if model.is_local else model.path
-    return f"{base}+{_fingerprint(model.adapter)}" if model.adapter else base
-
-
-def _fingerprint(folder: str) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(Path(folder).glob("*.json")) + sorted(Path(folder).glob("*.safetensors")):
-        size = file.stat().st_size
-        digest.update(f"{file.name}:{size}".encode())
-        with open(file, "rb") as f:
-            digest.update(f.read(65536))
-            if size > 131072:
-                f.seek(-65536, 2)
-            digest.update(f.read(65536))
-    return f"{Path(folder).name}@{digest.hexdigest()[:12]}"
-
-
-def with_adapter(model: Model, adapter_path: str) -> Model:
-    """The model with a LoRA adapter, by PEFT's `save_pretrained`, applied as it runs; UserError: no adapter there."""
-    folder = Path(adapter_path).expanduser()
-    if not (folder / "adapter_config.json").exists():
-        raise UserError(f"{adapter_path}: no LoRA adapter there (no adapter_config.json)")
-    if not (folder / "adapter_model.safetensors").exists():
-        raise UserError(f"{adapter_path}: the adapter has no adapter_model.safetensors")
-    return replace(model, adapter=str(folder.resolve()))
 
 
 @dataclass(frozen=True)
@@ -174,16 +83,59 @@ class Domain:
     max_tokens_res: int
 
 
+def menu() -> list[Model]:
+    """The numbered models, in the order of configs/models.yaml: 0 is the embedded one."""
+    return _numbered(_load(MODELS_FILE))
+
+
+def find(model: str, adapter_path: str = "") -> Model:
+    """The facts for what a user typed, with a LoRA adapter if one is named.
+
+    `model` is a number of the menu, a name in it, a folder (from here or from the repository) or a
+    hub name. UserError lists near names if it can be none of them.
+    """
+    base = _find(model)
+    return with_adapter(base, adapter_path) if adapter_path else base
+
+
+def with_adapter(model: Model, adapter_path: str) -> Model:
+    """The model with a LoRA adapter, by PEFT's `save_pretrained`, applied as it runs.
+
+    UserError if there is no adapter in the folder.
+    """
+    folder = Path(adapter_path).expanduser()
+    if not (folder / "adapter_config.json").exists():
+        raise UserError(f"{adapter_path}: no LoRA adapter there (no adapter_config.json)")
+    if not (folder / "adapter_model.safetensors").exists():
+        raise UserError(f"{adapter_path}: the adapter has no adapter_model.safetensors")
+    return replace(model, adapter=str(folder.resolve()))
+
+
+def identity(model: Model) -> str:
+    """The model in a settings record: `tiny@0123456789ab`, a hub name as it is.
+
+    A folder's hash changes if its config or weights do. An adapter's is added: `…+lora@…`.
+    """
+    base = _fingerprint(model.path) if model.is_local else model.path
+    if not model.adapter:
+        return base
+    return f"{base}+{_fingerprint(model.adapter)}"
+
+
 def domains(model: Model) -> dict[str, Domain]:
-    """The domains of a model by name, in their order; UserError names the key that is missing or unknown."""
+    """The domains of a model by name, in their order.
+
+    UserError names the key that is missing or unknown.
+    """
     path = ROOT / model.domains
-    found = {}
+    by_name = {}
     for name, facts in _load(path).items():
         try:
-            found[name] = Domain(name=name, **facts)
+            by_name[name] = Domain(name=name, **facts)
         except TypeError as e:
-            raise UserError(f"{path}: domain {name!r}: {str(e).split('__init__() ')[-1]}") from None
-    return found
+            _, _, problem = str(e).rpartition("__init__() ")
+            raise UserError(f"{path}: domain {name!r}: {problem}") from None
+    return by_name
 
 
 def domain(model: Model, name: str) -> Domain:
@@ -192,3 +144,113 @@ def domain(model: Model, name: str) -> Domain:
     if name not in known:
         raise UserError(f"no domain {name!r}; {near(name, known)}")
     return known[name]
+
+
+def _find(model: str) -> Model:
+    table = _load(MODELS_FILE)
+    defaults = table["any"]
+    numbered = _numbered(table)
+    if model.isdigit():
+        return _by_number(model, numbered)
+    reward_models = [_model(facts, defaults) for facts in table["reward_models"]]
+    listed = numbered + reward_models
+    folder = _folder_of(model)
+    for candidate in listed:
+        if model in (candidate.path, candidate.name) or _is_in(folder, candidate):
+            return candidate
+    if folder:
+        return _model(_facts_of_folder(model, folder), defaults)
+    if not _looks_like_hub_name(model):
+        names = [candidate.name for candidate in listed]
+        paths = [candidate.path for candidate in listed]
+        problem = f"no model {model!r}: not a number, a folder or a hub name 'owner/model'"
+        raise UserError(f"{problem}; {near(model, names + paths)}")
+    return _model({"path": model}, defaults)
+
+
+def _by_number(number: str, numbered: list[Model]) -> Model:
+    if int(number) >= len(numbered):
+        known = ", ".join(f"{model.number} {model.name}" for model in numbered)
+        raise UserError(f"no model {number}; known: {known}")
+    return numbered[int(number)]
+
+
+def _facts_of_folder(model: str, folder: Path) -> dict:
+    """What is known of a folder that configs/models.yaml does not list."""
+    if not (folder / "config.json").exists():
+        raise UserError(f"{model}: a folder without config.json is no model")
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return {"path": str(folder.resolve()), "enforce_eager": weights < WORTH_COMPILING}
+
+
+def _numbered(table: dict) -> list[Model]:
+    """The models under `models` of configs/models.yaml, each with its place as its number."""
+    numbered = []
+    for number, facts in enumerate(table["models"]):
+        numbered.append(_model({**facts, "number": number}, table["any"]))
+    return numbered
+
+
+def _model(facts: dict, defaults: dict) -> Model:
+    """A model with the defaults where its own facts say nothing.
+
+    A folder among the facts means one of this repository, wherever the user stands.
+    """
+    facts = {**defaults, **facts}
+    unknown = facts.keys() - {field.name for field in fields(Model)}
+    if unknown:
+        whose = facts.get("path")
+        raise UserError(f"configs/models.yaml: unknown key {min(unknown)!r} of {whose}")
+    if facts.get("think"):
+        facts["think"] = tuple(facts["think"])
+    for key in ("path", "reward_model"):
+        if (ROOT / facts[key]).is_dir():
+            facts[key] = str(ROOT / facts[key])
+    return Model(**facts)
+
+
+def _folder_of(model: str) -> Path | None:
+    """The folder that was typed, from here or from the repository; None if there is none."""
+    for folder in (Path(model).expanduser(), ROOT / model):
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def _is_in(folder: Path | None, model: Model) -> bool:
+    """Whether this folder is the model's own, by whatever path."""
+    if not folder or not model.is_local:
+        return False
+    return folder.resolve() == Path(model.path).resolve()
+
+
+def _looks_like_hub_name(model: str) -> bool:
+    """Whether it can be `owner/model` and is not a path."""
+    is_path = model.startswith((".", "/", "~", "-"))
+    return model.count("/") == 1 and not is_path and " " not in model
+
+
+def _fingerprint(folder: str) -> str:
+    """The folder's name and a hash of its `.json` and `.safetensors` files: names, sizes, ends."""
+    digest = hashlib.sha256()
+    configs = sorted(Path(folder).glob("*.json"))
+    weights = sorted(Path(folder).glob("*.safetensors"))
+    for file in configs + weights:
+        size = file.stat().st_size
+        digest.update(f"{file.name}:{size}".encode())
+        with open(file, "rb") as f:
+            digest.update(f.read(HASHED_BYTES))
+            if size > 2 * HASHED_BYTES:
+                f.seek(-HASHED_BYTES, os.SEEK_END)
+            digest.update(f.read(HASHED_BYTES))
+    return f"{Path(folder).name}@{digest.hexdigest()[:12]}"
+
+
+def _load(path: Path) -> dict:
+    """A YAML file of facts; UserError if it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}") from None
+    except yaml.YAMLError as e:
+        raise UserError(f"{path}: not YAML: {one_line(e)}") from None
