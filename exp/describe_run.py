@@ -4,181 +4,34 @@ in    data/RUN/<domain>/        the four files of each domain and their .meta.js
 out   data/RUN/<domain>/dataset_info.json, data/RUN/combined_dataset_info.json, data/RUN/README.md
       python exp/describe_run.py --run_path data/demo --model_path data/models/tiny
 
-Everything is counted from the files. For a model whose problems are procedural (the embedded one) lib/tiny/problems reads each problem
-back: whether it is well formed and in its domain, what its true answer is, how often the best-scored response has it.
+Everything is counted from the files. If the model's problems are procedural (those of the embedded
+one), each problem is read back: whether it is well formed and in its domain, what its true answer
+is, and how often the response of the highest reward has it.
 """
 
-import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from lib import cli, models, rows
-from lib.errors import UserError
 from lib.grading import answers
 from lib.models import Model
-from lib.progress import say
-from lib.tables import markdown, percent
+from lib.progress import say, shown_path
+from lib.report import run_folder
+from lib.tables import markdown, percent, share
 
-FILES = {"instructions": "{}_ins.json", "sft_data": "{}_ins_res.json", "multi_response_data": "{}_ins_7res.json",
-         "preference_data": "{}_ins_7res_armorm.json"}  # fmt: skip
-STAGES = ("gen_ins", "gen_res", "gen_po_multi_res", "gen_po_rewards")
-
-
-def is_right(response: str, gold: int) -> bool:
-    """Whether the response states the gold answer."""
-    return answers.is_equal(answers.extract(response, strict=True), str(gold))
-
-
-def check_procedural(
-    domain: str, problems: list[dict], answered: list[dict], ranked: list[dict]
-) -> dict:
-    """How many problems parse in their domain, and the shares of right answers: the single one, a random and the best of
-    the ranked ones, over well-formed problems."""
-    from lib.tiny.problems import parse
-
-    truth = {}
-    for row in problems:
-        problem = parse(row["instruction"])
-        if problem and problem.domain == domain:
-            truth[row["instruction"]] = problem.answer
-    single = [
-        is_right(r["response"], truth[r["instruction"]])
-        for r in answered
-        if r["instruction"] in truth
-    ]
-    marks = [
-        [is_right(text, truth[r["instruction"]]) for text in r["responses"]]
-        for r in ranked
-        if r["instruction"] in truth
-    ]
-    return {
-        "well_formed": len(truth),
-        "well_formed_share": share(len(truth), len(problems)),
-        "right_single": share(sum(single), len(single)),
-        "right_random_of_ranked": share(sum(map(sum, marks)), sum(map(len, marks))),
-        "right_best_of_ranked": share(sum(m[0] for m in marks), len(marks)),
-    }
-
-
-def share(part: float, whole: float) -> float | None:
-    """part / whole to four digits; None of nothing."""
-    return round(part / whole, 4) if whole else None
-
-
-def describe(folder: Path, model: Model) -> dict:
-    """dataset_info of one domain, from its files and their meta files."""
-    name = folder.name
-    paths = {kind: folder / pattern.format(name) for kind, pattern in FILES.items()}
-    tables = {kind: rows.read(str(path)) for kind, path in paths.items()}
-    metas = {
-        kind: json.loads(Path(f"{path}.meta.json").read_bytes()) for kind, path in paths.items()
-    }
-    facts = models.domains(model).get(name)
-    texts = [row["instruction"] for row in tables["instructions"]]
-    ends = [r["finish_reason"] for r in tables["sft_data"]]
-    ends_of_many = [e for r in tables["preference_data"] for e in r["finish_reasons"]]
-    info = {
-        "domain": name,
-        "model": metas["instructions"]["settings"]["model"],
-        "reward_model": metas["preference_data"]["settings"]["model"],
-        "description": facts.description if facts else "",
-        "problems": len(texts),
-        "exact_repeats": len(texts) - len(set(texts)),
-        "sft_rows": len(tables["sft_data"]),
-        "preference_rows": len(tables["preference_data"]),
-        "truncated_share": share(ends.count("length"), len(ends)),
-        "truncated_share_of_ranked": share(ends_of_many.count("length"), len(ends_of_many)),
-        "stages": {
-            stage: {
-                k: meta.get(k)
-                for k in (
-                    "settings",
-                    "rows_in",
-                    "rows_out",
-                    "dropped",
-                    "seconds",
-                    "tokens",
-                    "notes",
-                )
-            }
-            for stage, meta in zip(STAGES, metas.values(), strict=True)
-        },
-        "files": {kind: path.name for kind, path in paths.items()},
-    }
-    if model.procedural:
-        info["checked"] = check_procedural(
-            name, *(tables[k] for k in ("instructions", "sft_data", "preference_data"))
-        )
-    return info
-
-
-def total(infos: list[dict], model: Model, run: str) -> dict:
-    """combined_dataset_info: the sums over the domains, in the seed's shape."""
-    problems = sum(i["problems"] for i in infos)
-    combined = {
-        "dataset_name": f"Magpie-Math-{'Complete' if len(infos) > 1 else infos[0]['domain']}-{run}",
-        "model": infos[0]["model"],
-        "reward_model": infos[0]["reward_model"],
-        "total_problems": problems,
-        "generation_date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "domains": {
-            i["domain"]: {
-                "problems": i["problems"],
-                "description": i["description"],
-                "directory": i["domain"],
-            }
-            for i in infos
-        },
-        "files_per_domain": {kind: pattern.format("<domain>") for kind, pattern in FILES.items()}
-        | {"info": "dataset_info.json"},
-    }
-    if model.procedural:
-        weights = [i["checked"]["well_formed"] for i in infos]
-        combined["checked"] = {
-            "by": "lib/tiny/problems.parse: well formed and in the asked domain; right: the true answer, over well-formed problems",
-            "well_formed_share": share(sum(weights), problems),
-            "exact_repeats": sum(i["exact_repeats"] for i in infos),
-        } | {
-            key: share(
-                sum(i["checked"][key] * w for i, w in zip(infos, weights, strict=True) if w),
-                sum(weights),
-            )
-            for key in ("right_single", "right_random_of_ranked", "right_best_of_ranked")
-        }
-    return combined
-
-
-def table(infos: list[dict], combined: dict) -> list[str]:
-    """The run as a Markdown table, a line a domain and one for the whole."""
-    head = ["domain", "problems", "dropped", "SFT rows", "ranked rows", "truncated"]
-    checked = "checked" in combined
-    head += ["well formed", "right: single", "random of 7", "best of 7"] * checked
-    keys = ("well_formed_share", "right_single", "right_random_of_ranked", "right_best_of_ranked")
-    body = []
-    for i in infos:
-        dropped = sum(i["stages"]["gen_ins"]["dropped"].values())
-        line = [
-            i["domain"],
-            f"{i['problems']:,}",
-            f"{dropped:,}",
-            f"{i['sft_rows']:,}",
-            f"{i['preference_rows']:,}",
-        ]
-        body.append(
-            line
-            + [percent(i["truncated_share"])]
-            + [percent(i["checked"][k]) for k in keys if checked]
-        )
-    sums = [sum(int(line[c].replace(",", "")) for line in body) for c in range(1, 5)]
-    last = ["all", *(f"{s:,}" for s in sums)]
-    truncated = sum(i["truncated_share"] * i["sft_rows"] for i in infos) / sum(
-        i["sft_rows"] for i in infos
-    )
-    body.append(
-        last + [percent(truncated)] + [percent(combined["checked"][k]) for k in keys if checked]
-    )
-    return markdown({name: list(column) for name, *column in zip(head, *body, strict=True)})
-
+FILES = {  # what a file is for -> its name, and the stage that makes it
+    "instructions": ("{}_ins.json", "gen_ins"),
+    "sft_data": ("{}_ins_res.json", "gen_res"),
+    "multi_response_data": ("{}_ins_7res.json", "gen_po_multi_res"),
+    "preference_data": ("{}_ins_7res_armorm.json", "gen_po_rewards"),
+}
+META_KEYS = ("settings", "rows_in", "rows_out", "dropped", "seconds", "tokens", "notes")
+SHARES_RIGHT = ("right_single", "right_random_of_ranked", "right_best_of_ranked")
+CHECKED_BY = (
+    "lib/tiny/problems.parse: well formed and in the asked domain; "
+    "right: the true answer, over well-formed problems"
+)
 
 CARD = """# {name}
 
@@ -212,55 +65,198 @@ rows = load_dataset("json", data_files="{first}/{first}_ins_res.json", split="tr
 ```
 
 The text is under the terms of the model that wrote it.
-"""
+"""  # noqa: E501
+
+CHECKED_NOTE = """"Well formed": the project's own parser reads the problem back in the asked domain. "Right": the answer is the one
+which that parser computes, over well-formed problems."""  # noqa: E501
+NOT_IN_CARD = ("model", "domain", "system_prompt")  # settings that are too long, or said elsewhere
 
 
-CHECKED = """"Well formed": the project's own parser reads the problem back in the asked domain. "Right": the answer is the one
-which that parser computes, over well-formed problems."""
+def describe(folder: Path, model: Model) -> dict:
+    """dataset_info of one domain, from its files and their meta files."""
+    domain = folder.name
+    names = {kind: name.format(domain) for kind, (name, _) in FILES.items()}
+    tables = {kind: rows.read(str(folder / name)) for kind, name in names.items()}
+    metas = {kind: run_folder.read_meta(folder / name) for kind, name in names.items()}
+    facts = models.domains(model).get(domain)
+    texts = [row["instruction"] for row in tables["instructions"]]
+    finish_reasons = [row["finish_reason"] for row in tables["sft_data"]]
+    finish_reasons_ranked = []
+    for row in tables["preference_data"]:
+        finish_reasons_ranked += row["finish_reasons"]
+    stages = {}
+    for kind, (_, stage) in FILES.items():
+        stages[stage] = {key: metas[kind].get(key) for key in META_KEYS}
+    info = {
+        "domain": domain,
+        "model": metas["instructions"]["settings"]["model"],
+        "reward_model": metas["preference_data"]["settings"]["model"],
+        "description": facts.description if facts else "",
+        "problems": len(texts),
+        "exact_repeats": len(texts) - len(set(texts)),
+        "sft_rows": len(tables["sft_data"]),
+        "preference_rows": len(tables["preference_data"]),
+        "truncated_share": _truncated_share(finish_reasons),
+        "truncated_share_of_ranked": _truncated_share(finish_reasons_ranked),
+        "stages": stages,
+        "files": names,
+    }
+    if model.procedural:
+        info["checked"] = check_procedural(domain, tables)
+    return info
 
 
-def card(combined: dict, infos: list[dict], lines: list[str]) -> str:
+def _truncated_share(finish_reasons: list[str]) -> float | None:
+    return share(finish_reasons.count("length"), len(finish_reasons))
+
+
+def check_procedural(domain: str, tables: dict[str, list[dict]]) -> dict:
+    """How many problems parse in their domain, and the shares of right answers to these.
+
+    The shares are those of the single answers, of all the ranked ones, and of the best ranked.
+    """
+    from lib.tiny import truth
+
+    true_answers = {}
+    for row in tables["instructions"]:
+        if truth.domain_of(row["instruction"]) == domain:
+            true_answers[row["instruction"]] = str(truth.answer_of(row["instruction"]))
+
+    def is_right(row: dict, response: str) -> bool:
+        return answers.grade(response, true_answers[row["instruction"]], strict=True).correct
+
+    single, ranked, best = [], [], []
+    for row in tables["sft_data"]:
+        if row["instruction"] in true_answers:
+            single.append(is_right(row, row["response"]))
+    for row in tables["preference_data"]:
+        if row["instruction"] in true_answers:
+            marks = [is_right(row, response) for response in row["responses"]]
+            ranked += marks
+            best.append(marks[0])
+    return {
+        "well_formed": len(true_answers),
+        "well_formed_share": share(len(true_answers), len(tables["instructions"])),
+        "right_single": share(sum(single), len(single)),
+        "right_random_of_ranked": share(sum(ranked), len(ranked)),
+        "right_best_of_ranked": share(sum(best), len(best)),
+    }
+
+
+def combine(infos: list[dict], model: Model, run: str) -> dict:
+    """combined_dataset_info: the sums over the domains."""
+    what = "Complete" if len(infos) > 1 else infos[0]["domain"]
+    domains = {}
+    for info in infos:
+        domains[info["domain"]] = {
+            "problems": info["problems"],
+            "description": info["description"],
+            "directory": info["domain"],
+        }
+    file_names = {kind: name.format("<domain>") for kind, (name, _) in FILES.items()}
+    combined = {
+        "dataset_name": f"Magpie-Math-{what}-{run}",
+        "model": infos[0]["model"],
+        "reward_model": infos[0]["reward_model"],
+        "total_problems": sum(info["problems"] for info in infos),
+        "generation_date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "domains": domains,
+        "files_per_domain": {**file_names, "info": "dataset_info.json"},
+    }
+    if model.procedural:
+        well_formed = sum(info["checked"]["well_formed"] for info in infos)
+        combined["checked"] = {
+            "by": CHECKED_BY,
+            "well_formed_share": share(well_formed, combined["total_problems"]),
+            "exact_repeats": sum(info["exact_repeats"] for info in infos),
+        }
+        for key in SHARES_RIGHT:
+            combined["checked"][key] = share(_sum_over_well_formed(infos, key), well_formed)
+    return combined
+
+
+def _sum_over_well_formed(infos: list[dict], key: str) -> float:
+    """A share of the domains times their well-formed problems; a domain without any has none."""
+    total = 0
+    for info in infos:
+        if info["checked"]["well_formed"]:
+            total += info["checked"][key] * info["checked"]["well_formed"]
+    return total
+
+
+def table(infos: list[dict], combined: dict) -> list[str]:
+    """The run as a Markdown table, a line a domain and one for the whole."""
+    dropped = [sum(info["stages"]["gen_ins"]["dropped"].values()) for info in infos]
+    sft_rows = [info["sft_rows"] for info in infos]
+    truncated_rows = sum(info["truncated_share"] * info["sft_rows"] for info in infos)
+    columns = {
+        "domain": [*(info["domain"] for info in infos), "all"],
+        "problems": _counts(info["problems"] for info in infos),
+        "dropped": _counts(dropped),
+        "SFT rows": _counts(sft_rows),
+        "ranked rows": _counts(info["preference_rows"] for info in infos),
+    }
+    truncated = [info["truncated_share"] for info in infos]
+    columns["truncated"] = _percents([*truncated, truncated_rows / sum(sft_rows)])
+    if "checked" in combined:
+        checked = [*(info["checked"] for info in infos), combined["checked"]]
+        columns["well formed"] = _percents(shares["well_formed_share"] for shares in checked)
+        columns["right: single"] = _percents(shares["right_single"] for shares in checked)
+        columns["random of 7"] = _percents(shares["right_random_of_ranked"] for shares in checked)
+        columns["best of 7"] = _percents(shares["right_best_of_ranked"] for shares in checked)
+    return markdown(columns)
+
+
+def _counts(numbers: Iterable[int]) -> list[str]:
+    """A column of counts with their sum below."""
+    numbers = list(numbers)
+    return [f"{number:,}" for number in [*numbers, sum(numbers)]]
+
+
+def _percents(shares: Iterable[float | None]) -> list[str]:
+    return [percent(value) for value in shares]
+
+
+def card(combined: dict, infos: list[dict], table_lines: list[str]) -> str:
     """README.md of a run: its true counts and true settings."""
     settings = ["| domain | stage | settings |", "| --- | --- | --- |"]
-    for i in infos:
-        for stage, facts in i["stages"].items():
-            shown = ", ".join(
-                f"{k} {v}"
-                for k, v in facts["settings"].items()
-                if k not in ("model", "domain", "system_prompt")
-            )
-            settings.append(f"| {i['domain']} | {stage} | {shown or '–'} |")
-    note = CHECKED if "checked" in combined else ""
-    return CARD.format(name=combined["dataset_name"], problems=f"{combined['total_problems']:,}", model=combined["model"],
-                       reward_model=combined["reward_model"], date=combined["generation_date"][:10], table="\n".join(lines),
-                       checked=note, settings="\n".join(settings), first=infos[0]["domain"])  # fmt: skip
+    for info in infos:
+        for stage, facts in info["stages"].items():
+            values = facts["settings"].items()
+            shown = [f"{name} {value}" for name, value in values if name not in NOT_IN_CARD]
+            settings.append(f"| {info['domain']} | {stage} | {', '.join(shown) or '–'} |")
+    return CARD.format(
+        name=combined["dataset_name"],
+        problems=f"{combined['total_problems']:,}",
+        model=combined["model"],
+        reward_model=combined["reward_model"],
+        date=combined["generation_date"][:10],
+        table="\n".join(table_lines),
+        checked=CHECKED_NOTE if "checked" in combined else "",
+        settings="\n".join(settings),
+        first=infos[0]["domain"],
+    )
 
 
 def main(run_path: str, model_path: str):
     model, run = models.find(model_path), Path(run_path)
-    if not run.is_dir():
-        raise UserError(f"{run}: no such folder")
-    order = list(models.domains(model))
-    folders = [f for f in run.iterdir() if (f / f"{f.name}_ins.json").exists()]
-    folders.sort(key=lambda f: (order.index(f.name) if f.name in order else len(order), f.name))
-    if not folders:
-        raise UserError(
-            f"{run}: no domain's files in it (expected such as algebra/algebra_ins.json)"
-        )
-    say(f"describing {', '.join(f.name for f in folders)} of {run}")
-    infos = [describe(folder, model) for folder in folders]
-    combined = total(infos, model, run.resolve().name)
-    lines = table(infos, combined)
-    for folder, info in zip(folders, infos, strict=True):
-        rows.write_json(folder / "dataset_info.json", info)
+    domains = run_folder.in_order(run_folder.domains_of(run), list(models.domains(model)))
+    say(f"describing {', '.join(domains)} of {shown_path(run)}")
+    infos = [describe(run / domain, model) for domain in domains]
+    combined = combine(infos, model, run.resolve().name)
+    table_lines = table(infos, combined)
+    for info in infos:
+        rows.write_json(run / info["domain"] / "dataset_info.json", info)
     rows.write_json(run / "combined_dataset_info.json", combined)
-    rows.write_whole(run / "README.md", card(combined, infos, lines).encode())
-    print("\n".join(lines))
-    if model.procedural and len(combined["checked"]) > 3:
-        c = combined["checked"]
-        print(f"\nThe best-scored of 7 responses is right in {percent(c['right_best_of_ranked'])} of the problems, "
-              f"a random one in {percent(c['right_random_of_ranked'])}.")  # fmt: skip
-    print(f"\nDataset: {run}   (settings and use: {run / 'README.md'})")
+    rows.write_whole(run / "README.md", card(combined, infos, table_lines).encode())
+    print("\n".join(table_lines))
+    if model.procedural:
+        best = percent(combined["checked"]["right_best_of_ranked"])
+        random = percent(combined["checked"]["right_random_of_ranked"])
+        best_is_right = f"The best-scored of 7 responses is right in {best} of the problems"
+        print(f"\n{best_is_right}, a random one in {random}.")
+    card_path = shown_path(run / "README.md")
+    print(f"\nDataset: {shown_path(run)}   (settings and use: {card_path})")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ def test_it_loads_with_datasets_and_no_part_trains_on_what_another_tests(
         "sft",
         "pairs",
     ]
+    assert "filtered and\nmajority-voted by Tiding" in card and "verified" not in card
     assert "| vote_res | " in card and "1 no answer" in card and "min_margin 0.01" in card
     again = export(refined, "--save_path", tmp_path / "dataset")
     assert again.returncode == 0 and "nothing to do" in again.stderr
@@ -113,3 +114,9 @@ def test_the_trace_goes_back_to_the_first_file_also_where_a_run_was_moved(refine
 def test_a_bad_setting_is_one_line(flags, says, tmp_path):
     with pytest.raises(UserError, match=says):
         export_dataset.main(**{"save_path": str(tmp_path / "d"), "model_path": str(TINY)} | flags)
+
+
+def test_a_setting_with_many_values_is_one_short_cell_of_a_table():
+    assert export_dataset._values([0.8]) == "0.8"
+    assert export_dataset._values(["a|b\n c", None]) == "a\\|b c / None"
+    assert export_dataset._values(list(range(9))) == "0 / 1 / 2 / 3 / 4 / 5 / …"

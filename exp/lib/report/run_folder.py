@@ -42,25 +42,39 @@ def find(run: Path) -> list[RunFile]:
 
     UserError where there is no run, or where a meta file is missing or torn.
     """
-    if not run.is_dir():
-        raise UserError(f"{run}: no such folder")
-    domains = [folder.name for folder in run.iterdir() if _problems_of(folder).exists()]
-    if not domains:
-        expected = "expected such as algebra/algebra_ins.json"
-        raise UserError(f"{run}: no domain's files in it ({expected})")
-    known = list(info(run).get("domains", {}))
-    domains.sort(key=lambda name: (known.index(name) if name in known else len(known), name))
+    domains = domains_of(run)
+    domains = in_order(domains, list(info(run).get("domains", {})))
     files = []
     for kind, ending in OF_A_DOMAIN.items():
         for domain in domains:
             path = run / domain / f"{domain}{ending}.json"
             if path.exists():
-                files.append(RunFile(kind, domain, path, _meta(path)))
+                files.append(RunFile(kind, domain, path, read_meta(path)))
     for kind, name in REFINED.items():
         path = run / "refined" / name
         if path.exists():
-            files.append(RunFile(kind, None, path, _meta(path)))
+            files.append(RunFile(kind, None, path, read_meta(path)))
     return files
+
+
+def domains_of(run: Path) -> list[str]:
+    """The domains whose problems are there, in any order; UserError where there are none."""
+    if not run.is_dir():
+        raise UserError(f"{run}: no such folder")
+    domains = []
+    for folder in run.iterdir():
+        if (folder / f"{folder.name}_ins.json").exists():
+            domains.append(folder.name)
+    if not domains:
+        expected = "expected such as algebra/algebra_ins.json"
+        raise UserError(f"{run}: no domain's files in it ({expected})")
+    return domains
+
+
+def in_order(domains: list[str], known: list[str]) -> list[str]:
+    """The domains in the order of the known ones, the others behind them by their names."""
+    unknown = sorted(domain for domain in domains if domain not in known)
+    return [domain for domain in known if domain in domains] + unknown
 
 
 def unfinished(run: Path) -> list[str]:
@@ -72,6 +86,18 @@ def unfinished(run: Path) -> list[str]:
 def info(run: Path) -> dict:
     """combined_dataset_info.json; empty where there is none."""
     return rows.read_object(run / "combined_dataset_info.json") or {}
+
+
+def read_meta(path: Path) -> dict:
+    """The meta file of a finished file; UserError if it is missing, torn, or lacks a key."""
+    meta = rows.read_object(f"{path}.meta.json")
+    if meta is None:
+        advice = f"make {path.name} again, its settings are unknown"
+        raise UserError(f"{path}.meta.json: no such file; {advice}")
+    for key in META_KEYS:
+        if key not in meta:
+            raise UserError(f"{path}.meta.json: no key {key!r} (has: {', '.join(meta)})")
+    return meta
 
 
 def read(file: RunFile, need: tuple[str, ...]) -> Iterator[dict]:
@@ -90,21 +116,6 @@ def read(file: RunFile, need: tuple[str, ...]) -> Iterator[dict]:
     if count != expected:
         difference = f"{count:,} rows, but its meta file counts {expected}"
         raise UserError(f"{file.path}: {difference}; make it again")
-
-
-def _problems_of(folder: Path) -> Path:
-    return folder / f"{folder.name}_ins.json"
-
-
-def _meta(path: Path) -> dict:
-    meta = rows.read_object(f"{path}.meta.json")
-    if meta is None:
-        advice = f"make {path.name} again, its settings are unknown"
-        raise UserError(f"{path}.meta.json: no such file; {advice}")
-    for key in META_KEYS:
-        if key not in meta:
-            raise UserError(f"{path}.meta.json: no key {key!r} (has: {', '.join(meta)})")
-    return meta
 
 
 def _check(place: str, row: dict, need: tuple[str, ...]) -> None:
