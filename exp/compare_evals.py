@@ -11,8 +11,6 @@ lib/evaluation/metrics.compare says. Files with other problems, gold answers, pr
 refused; `--allow_different` compares the problems they share.
 """
 
-import io
-import textwrap
 from pathlib import Path
 
 from lib import cli, rows
@@ -20,6 +18,7 @@ from lib.errors import UserError
 from lib.evaluation import comparison
 from lib.evaluation.comparison import Evaluation
 from lib.progress import say
+from lib.report import charts
 from lib.tables import markdown, percent
 
 LAYOUT_TITLES = {
@@ -27,8 +26,6 @@ LAYOUT_TITLES = {
     "accuracy_worked": "accuracy worked",
     "format_accuracy": "in format",
 }
-COLOURS = {"gain": "#1b7f3b", "loss": "#b3261e", "within noise": "#555555", "base": "#1f4e9c"}
-NAME_WIDTH = 40  # characters of a model's name on one line of the picture
 
 
 def change_in_words(change: dict | None) -> str:
@@ -45,48 +42,50 @@ def change_in_words(change: dict | None) -> str:
 
 def model_table(compared: dict) -> list[str]:
     """A row a model, as Markdown."""
-    models, metric = compared["models"], compared["metric"]
-    columns = {
-        "model": [model["model_type"] for model in models],
-        f"{metric} [95%]": [score_with_interval(model) for model in models],
-    }
-    if metric != "accuracy":
-        columns[f"pass@{compared['k']}"] = percentages(models, "pass_at_k")
-        columns[metric.replace("avg", "maj")] = percentages(models, "maj_at_n")
-    for key in comparison.FAILURES:
-        shares = [percent(model[key], model["samples"]) for model in models]
-        columns[key.replace("_", " ")] = shares
+    models = compared["models"]
+    titles = {}  # of the layout scores that every model has
     for key, title in LAYOUT_TITLES.items():
         if all(model[key] is not None for model in models):
-            columns[title] = percentages(models, key)
-    changes = [change_in_words(model["change"]) for model in models]
-    columns["change, points [95%]"] = [change or "(base)" for change in changes]
-    if len(models) > 2:
-        columns["from the row above"] = [change_in_words(model["step"]) for model in models]
-    return markdown(columns)
+            titles[key] = title
+    return markdown(as_columns([model_row(model, compared, titles) for model in models]))
 
 
-def score_with_interval(model: dict) -> str:
+def model_row(model: dict, compared: dict, layout_titles: dict[str, str]) -> dict[str, str]:
+    metric = compared["metric"]
     low, high = model["interval"]
-    return f"{model['accuracy']:.1f}% [{low:.1f}, {high:.1f}]"
-
-
-def percentages(models: list[dict], key: str) -> list[str]:
-    return [percent(model[key], 100) for model in models]
+    row = {
+        "model": model["model_type"],
+        f"{metric} [95%]": f"{model['accuracy']:.1f}% [{low:.1f}, {high:.1f}]",
+    }
+    if metric != "accuracy":
+        row[f"pass@{compared['k']}"] = percent(model["pass_at_k"], 100)
+        row[metric.replace("avg", "maj")] = percent(model["maj_at_n"], 100)
+    for key in comparison.FAILURES:
+        row[key.replace("_", " ")] = percent(model[key], model["samples"])
+    for key, title in layout_titles.items():
+        row[title] = percent(model[key], 100)
+    row["change, points [95%]"] = change_in_words(model["change"]) or "(base)"
+    if len(compared["models"]) > 2:
+        row["from the row above"] = change_in_words(model["step"])
+    return row
 
 
 def source_table(compared: dict) -> list[str]:
     """A row a source, with every model's score, as Markdown."""
-    sources = compared["sources"]
-    parts = list(sources.values())
-    columns = {
-        f"{compared['metric']} by source": list(sources),
-        "problems": [f"{part['problems']:,}" for part in parts],
-    }
-    for model in compared["models"]:
-        name = model["model_type"]
-        columns[name] = [percent(part["accuracy"][name], 100) for part in parts]
-    return markdown(columns)
+    table_rows = []
+    for source, figures in compared["sources"].items():
+        row = {f"{compared['metric']} by source": source, "problems": f"{figures['problems']:,}"}
+        for name, accuracy in figures["accuracy"].items():
+            row[name] = percent(accuracy, 100)
+        table_rows.append(row)
+    return markdown(as_columns(table_rows))
+
+
+def as_columns(table_rows: list[dict[str, str]]) -> dict[str, list[str]]:
+    columns = {}
+    for title in table_rows[0]:
+        columns[title] = [row[title] for row in table_rows]
+    return columns
 
 
 def conclusion(compared: dict) -> str:
@@ -99,56 +98,33 @@ def conclusion(compared: dict) -> str:
         return f"{start}; {against}"
     if len(models) == 1:
         return f"{start}, the only model"
-    others = {name: model["change"] for name, model in models.items() if model["change"]}
-    similar = [name for name, change in others.items() if change["verdict"] == "within noise"]
+    similar = []
+    for name, model in models.items():
+        if model["change"] and model["change"]["verdict"] == "within noise":
+            similar.append(name)
     rest = f"within noise of it: {', '.join(similar)}" if similar else "every other is a loss"
     return f"{start}, the base itself; {rest}"
 
 
 def draw(compared: dict) -> bytes:
-    """The PNG: a point with its 95% interval for each model, the base as a dashed line.
-
-    The same comparison gives the same bytes.
-    """
-    from matplotlib.figure import Figure
-
-    models = compared["models"]
-    names = [textwrap.fill(model["model_type"], NAME_WIDTH) for model in models]
-    most_lines = max(name.count("\n") + 1 for name in names)
-    inches = 0.8 + (0.3 + 0.17 * most_lines) * len(models)
-    figure = Figure(
-        figsize=(7, inches)
-    )  # without pyplot: it draws by Agg, whatever display is there
-    axes = figure.add_subplot()
-    for place, model in enumerate(models):
-        draw_model(axes, place, model)
-    axes.set_yticks(range(len(models)), names, parse_math=False)
-    axes.set_ylim(len(models) - 0.5, -0.5)
+    """The PNG: a point with its 95% interval for each model, the base as a dashed line."""
     problems = f"{compared['dataset']} ({compared['problems']:,} problems)"
-    label = f"{compared['metric']} on {problems}, %, with 95% intervals"
-    axes.set_xlabel(label, parse_math=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None})
-    return image.getvalue()
+    label = f"{compared['metric']} on {problems}, 95% interval"
+    intervals = [interval_of(model) for model in compared["models"]]
+    return charts.as_png(charts.intervals(label, label, intervals))
 
 
-def draw_model(axes, place: int, model: dict) -> None:
-    """One model's point, interval and note at height `place`, coloured by its verdict."""
+def interval_of(model: dict) -> charts.Interval:
+    """A model's row in the picture, with its verdict."""
+    low, high = model["interval"]
     score, change = model["accuracy"], model["change"]
     if change:
-        colour = COLOURS[change["verdict"]]
-        note = f"{change['difference']:+.1f} {change['verdict']}"
+        verdict = change["verdict"]
+        note = f"{score:.1f}% {change['difference']:+.1f} {verdict}"
     else:
-        colour = COLOURS["base"]
-        note = "(base)"
-    axes.plot(model["interval"], [place, place], color=colour, linewidth=2)
-    axes.plot(score, place, "o", color=colour)
-    beside_the_axes = axes.get_yaxis_transform()
-    text = f"{score:.1f}  {note}"
-    axes.text(1.02, place, text, color=colour, va="center", transform=beside_the_axes)
-    if not change:
-        axes.axvline(score, color=colour, linestyle="--", linewidth=1, zorder=0)
+        verdict = "base"
+        note = f"{score:.1f}% (base)"
+    return charts.Interval(model["model_type"], low / 100, score / 100, high / 100, note, verdict)
 
 
 def check_paths(paths: list[str], results_paths: str, save_path: str) -> None:
@@ -161,6 +137,7 @@ def check_paths(paths: list[str], results_paths: str, save_path: str) -> None:
 
 
 def differences_from_first(evaluations: list[Evaluation]) -> list[str]:
+    """In words, of each evaluation that differs in more than its model."""
     first, *others = evaluations
     texts = [comparison.differences(first, other) for other in others]
     return [text for text in texts if text]
