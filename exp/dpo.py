@@ -1,23 +1,28 @@
-"""Improve a model by preference pairs (DPO): what was chosen becomes likelier than what was rejected.
+"""Improve a model by preference pairs (DPO): the chosen answer becomes likelier than the rejected.
 
 in    pairs.jsonl            prompt, chosen, rejected: messages each (from prep_pairs)
-out   models/dpo/            the adapter or the model, its tokenizer, settings.json, train_log.jsonl, dropped.jsonl
-      python exp/dpo.py --config configs/dpo/tiny.yaml --model_path data/models/tiny --data_path data/demo/refined/pairs.jsonl \\
-          --save_path data/models/dpo
+out   models/dpo/            the adapter or the model, its tokenizer, settings.json,
+                             train_log.jsonl, dropped.jsonl
+      python exp/dpo.py --config configs/dpo/tiny.yaml --model_path data/models/tiny \\
+          --data_path data/demo/refined/pairs.jsonl --save_path data/models/dpo
 
-Rafailov et al. 2023, arXiv 2305.18290; --beta holds it near the model that it started from. A pair with a side of more than
---max_length tokens is dropped and counted, never cut.
+Rafailov et al. 2023, arXiv 2305.18290; --beta holds the model near the one that it started from. A
+pair with a side of more than --max_length tokens is dropped and counted, never cut.
 """
 
 import time
 from pathlib import Path
 
-from lib import cli, models, progress, rows
+from lib import cli, models, rows
 from lib.errors import UserError
+from lib.inference.requests import user_turn
 from lib.output_folder import OutputFolder
-from lib.progress import say
+from lib.progress import clock
 from lib.training import conversations, loop, policy, train_log
+from lib.training.loop import Schedule
+from lib.training.policy import Loading, Lora
 
+SIDES = ("chosen", "rejected")
 SHOWN = (
     "loss",
     "rewards/accuracies",
@@ -27,37 +32,72 @@ SHOWN = (
     "grad_norm",
     *train_log.PACE,
 )
-SIDES = ("chosen", "rejected")
 
 
-def fitting(
+def messages_of(place: str, row: dict) -> dict:
+    """The prompt, chosen and rejected of a row as messages; UserError if the sides are the same."""
+    if row["chosen"] == row["rejected"]:
+        raise UserError(f"{place}: chosen and rejected are the same")
+    pair = {key: row[key] for key in ("prompt", *SIDES)}
+    if not isinstance(pair["prompt"], list):
+        pair["prompt"] = user_turn(pair["prompt"])
+    for side in SIDES:
+        if not isinstance(pair[side], list):
+            pair[side] = [conversations.assistant_turn(pair[side])]
+    return pair
+
+
+def read_pairs(
     placed: list[tuple[str, dict]], model: models.Model, max_length: int
 ) -> tuple[list[dict], list[dict]]:
-    """(pairs, the longest last; dropped rows with `why`); UserError for a row of another shape."""
-    reader, pairs, dropped = conversations.Reader(model), [], []
+    """(pairs, the longest last; rows that are too long).
+
+    UserError for a row of another shape.
+    """
+    reader = conversations.Reader(model)
+    measured = []
     for place, row in placed:
-        if row["chosen"] == row["rejected"]:
-            raise UserError(f"{place}: chosen and rejected are the same")
-        asked = (
-            row["prompt"]
-            if isinstance(row["prompt"], list)
-            else [{"role": "user", "content": row["prompt"]}]
-        )
-        talk = {"prompt": asked}
+        pair = messages_of(place, row)
+        lengths = []
         for side in SIDES:
-            talk[side] = (
-                row[side]
-                if isinstance(row[side], list)
-                else [{"role": "assistant", "content": row[side]}]
-            )
-        tokens = max(
-            len(reader.encode(place, {"messages": asked + talk[side]})[0]) for side in SIDES
+            token_ids, _ = reader.encode(place, {"messages": pair["prompt"] + pair[side]})
+            lengths.append(len(token_ids))
+        measured.append((max(lengths), pair, row))
+    return conversations.within_length(measured, max_length)
+
+
+def train(
+    loading: Loading, schedule: Schedule, beta: float, folder: OutputFolder, pairs: list[dict]
+) -> None:
+    """Train on the pairs, and finish the folder."""
+    log = train_log.callback(folder.part, SHOWN)
+
+    def start(batch_size: int, gradient_accumulation: int) -> tuple:
+        trained = policy.load(loading)
+        from datasets import Dataset, disable_progress_bars
+        from trl import DPOConfig, DPOTrainer
+
+        disable_progress_bars()
+        config = DPOConfig(
+            output_dir=str(folder.part),
+            beta=beta,
+            max_length=None,
+            # The start's log-probabilities are computed once, so that no second model stands in
+            # memory beside the one that learns.
+            precompute_ref_log_probs=True,
+            **schedule.arguments(batch_size, gradient_accumulation),
         )
-        if tokens > max_length:
-            dropped.append({"why": f"too long: {tokens} tokens", **row})
-        else:
-            pairs.append((tokens, talk))
-    return [talk for _, talk in sorted(pairs, key=lambda pair: pair[0])], dropped
+        trainer = DPOTrainer(
+            model=trained.model,
+            processing_class=trained.tokenizer,
+            args=config,
+            callbacks=[log],
+            train_dataset=Dataset.from_list(pairs),
+        )
+        return trained, trainer
+
+    trained, _ = loop.run(folder, schedule, start, loop.longest_examples)
+    loop.finish(folder, trained, keep=(loop.DROPPED,))
 
 
 def main(
@@ -67,83 +107,41 @@ def main(
     num_examples: int | None = None,
     adapter_path: str = "",
     beta: float = 0.1,
-    learning_rate: float = 5e-6,
-    epochs: float = 1.0,
-    batch_size: int = 4,
-    gradient_accumulation: int = 4,
-    lora_rank: int = 64,
-    lora_alpha: int = 128,
-    lora_targets: str = policy.ALL_LINEAR,
     max_length: int = 2048,
-    load_in_4bit: bool = False,
+    lora: Lora = Lora(),
     backend: str = "auto",
-    save_steps: int = 50,
-    report_to: str = "none",
-    seed: int = 0,
+    schedule: Schedule = Schedule(learning_rate=5e-6),
     overwrite: bool = False,
 ):
+    started = time.monotonic()
     if beta <= 0:
-        raise UserError(
-            f"--beta {beta}: over 0, as 0 would leave nothing of the model it started from"
-        )
+        what = "over 0, as 0 would leave nothing of the model it started from"
+        raise UserError(f"--beta {beta}: {what}")
     model = models.find(model_path, adapter_path)
-    how = policy.Loading(model, backend, lora_rank, lora_alpha, lora_targets, max_length=max_length, load_in_4bit=load_in_4bit,
-                         seed=seed)  # fmt: skip
-    schedule = loop.Schedule(
-        learning_rate, epochs, batch_size, gradient_accumulation, save_steps, report_to, seed
-    )
+    loading = Loading(model, lora, max_length, backend, schedule.seed)
     settings = {
         "data": rows.sha256(data_path),
         "num_examples": num_examples,
         "beta": beta,
-        **how.settings,
+        **loading.settings,
         **schedule.settings,
     }
-    folder, began = OutputFolder(save_path, "dpo", settings, overwrite), time.monotonic()
-    if folder.finished:
-        say(f"{save_path} is finished; nothing to do")
+    folder = OutputFolder(save_path, "dpo", settings, overwrite)
+    sides = f"what is chosen in the pairs of {data_path} over what is rejected"
+    if folder.announce(f"{sides}, for {model.name}"):
         return
-    say(
-        f"what is chosen in the pairs of {data_path} over what is rejected, for {model.name} -> {save_path}"
-    )
     policy.begin(backend)
-    pairs, dropped = fitting(
-        rows.read_placed(data_path, need=("prompt", *SIDES))[:num_examples], model, max_length
-    )
+    placed = rows.read_placed(data_path, need=("prompt", *SIDES))[:num_examples]
+    pairs, dropped = read_pairs(placed, model, max_length)
     if not pairs:
         raise UserError(f"{data_path}: every pair is longer than --max_length {max_length} tokens")
     folder.open()
-    rows.write_whole(
-        folder.part / "dropped.jsonl", b"".join(rows.dumps(row) + b"\n" for row in dropped)
-    )
-    signs = train_log.callback(folder.part, SHOWN)
-
-    def start(batch_size: int, gradient_accumulation: int) -> tuple:
-        trained = policy.load(how)
-        from datasets import Dataset, disable_progress_bars
-        from trl import DPOConfig, DPOTrainer
-
-        disable_progress_bars()
-        # The start's log-probabilities are computed once, so that no second model stands in memory beside the one that learns.
-        config = DPOConfig(output_dir=str(folder.part), beta=beta, max_length=None, precompute_ref_log_probs=True,
-                           **schedule.arguments(batch_size, gradient_accumulation))  # fmt: skip
-        return trained, DPOTrainer(model=trained.model, processing_class=trained.tokenizer, args=config, callbacks=[signs],
-                                   train_dataset=Dataset.from_list(pairs))  # fmt: skip
-
-    def largest(trainer: object, batch_size: int) -> dict:
-        return trainer.data_collator(
-            [trainer.train_dataset[k] for k in range(len(pairs))[-batch_size:]]
-        )
-
-    trained, _ = loop.run(folder, schedule, start, largest)
-    folder.finish(lambda whole: policy.save(trained, whole), keep=(train_log.LOG, "dropped.jsonl"))
-    margins = [
-        step["rewards/margins"]
-        for step in train_log.read(Path(save_path))
-        if "rewards/margins" in step
-    ]
-    say(f"wrote {save_path}: {len(pairs):,} pairs, {len(dropped):,} dropped (too long), reward margin {margins[0]:.3f} to "
-            f"{margins[-1]:.3f}, {progress.clock(time.monotonic() - began)}")  # fmt: skip
+    rows.write_lines(folder.part / loop.DROPPED, dropped)
+    train(loading, schedule, beta, folder, pairs)
+    margins = train_log.read_figure(Path(save_path), "rewards/margins")
+    counts = f"{len(pairs):,} pairs, {len(dropped):,} dropped (too long)"
+    seconds = clock(time.monotonic() - started)
+    folder.done(f"{counts}, reward margin {margins[0]:.3f} to {margins[-1]:.3f}, {seconds}")
 
 
 if __name__ == "__main__":

@@ -1,110 +1,132 @@
-"""Make preference pairs of verified, ranked responses: a right one chosen, the worst other one rejected.
+"""Make preference pairs of majority-voted, ranked responses: a right one over the worst other one.
 
-in    refined/voted.json    from vote_res: instruction, responses, finish_reasons, scores, marks, answer, agreement
-out   refined/pairs.jsonl      id, prompt, chosen, rejected (messages), chosen_score, rejected_score, their marks, question, …
-      python exp/prep_pairs.py --voted_paths data/demo/refined/voted.json --save_path data/demo/refined/pairs.jsonl
+in    refined/voted.json     from vote_res: instruction, responses, finish_reasons, scores, marks,
+                             answer, agreement
+out   refined/pairs.jsonl    id, prompt, chosen, rejected (messages), chosen_score, rejected_score,
+                             chosen_mark, rejected_mark, question, answer, agreement
+      python exp/prep_pairs.py --voted_paths data/demo/refined/voted.json \\
+          --save_path data/demo/refined/pairs.jsonl
 
-Chosen is the best-scored response that is marked right; rejected the worst-scored wrong one, or where none is wrong the worst
-right one: there the score alone speaks. The two differ in their text and by --min_margin in their scores. A truncated response is
-neither: as the chosen one it teaches not to end, as the rejected one that its beginning was bad. --max_length_ratio bounds how
-much longer one may be than the other, as DPO learns length where length is the difference; the lengths are printed. Without
+Chosen is the best-scored response that is marked right. Rejected is the worst-scored wrong one, or
+if none is wrong the worst right one: there the score alone speaks. The two differ in their text,
+and by --min_margin in their scores. A truncated response is neither: chosen it would teach not to
+end, rejected that its beginning was bad. --max_length_ratio bounds how much longer one may be than
+the other, since DPO learns length if length is the difference; the lengths are printed. Without
 scores (responses that were not ranked) only right over wrong makes a pair.
 """
 
 import math
+from dataclasses import asdict, dataclass
 
-from lib import cli, rows, sources
+from lib import cli, rows
 from lib.errors import UserError
+from lib.inference.requests import user_turn
 from lib.output import Output
 from lib.tables import markdown, percent
+from lib.training.conversations import assistant_turn
+
+NEED = ("instruction", "responses", "marks", "answer", "agreement")
 
 
-def pair(
-    row: dict, min_agreement: float, min_margin: float, max_length_ratio: float
-) -> tuple[dict, str | None]:
+@dataclass(frozen=True)
+class Limits:
+    """What makes a pair; the ratio is of the lengths in characters."""
+
+    min_agreement: float = 0.5
+    min_margin: float = 0.01
+    max_length_ratio: float = 4.0
+
+    def __post_init__(self):
+        is_share = 0 <= self.min_agreement <= 1
+        if not is_share or self.min_margin < 0 or self.max_length_ratio < 1:
+            agreement = "--min_agreement wants a share from 0 to 1"
+            others = "--min_margin 0 or more, --max_length_ratio 1 or more"
+            raise UserError(f"{agreement}, {others}")
+
+
+def make_pair(row: dict, limits: Limits) -> tuple[dict, str | None]:
     """(the row of a pair, why it is none)."""
     texts, marks, scores = row["responses"], row["marks"], row.get("scores")
-    made = {
+    pair = {
         "id": row.get("id") or rows.row_id(row["instruction"]),
         "question": row["instruction"],
         "answer": row["answer"],
-    }
-    made |= {
         "agreement": row["agreement"],
-        "prompt": [{"role": "user", "content": row["instruction"]}],
+        "prompt": user_turn(row["instruction"]),
     }
     if scores and not all(map(math.isfinite, scores)):
-        return made, "score is not a number"
-    if row["agreement"] < min_agreement:
-        return made, "little agreement"
-    ranked = (
-        sorted(range(len(texts)), key=lambda k: -scores[k]) if scores else list(range(len(texts)))
-    )
-    right, wrong = (
-        [k for k in ranked if marks[k] in kinds] for kinds in (("right",), ("wrong", "no answer"))
-    )
-    if not right:  # the votes' answer is given by truncated responses alone
-        return made, "no right response"
-    best, others = right[0], wrong or (right[1:] if scores else [])
-    others = [k for k in others if texts[k].strip() != texts[best].strip()]
+        return pair, "score is not a number"
+    if row["agreement"] < limits.min_agreement:
+        return pair, "little agreement"
+    right, wrong = right_and_wrong(marks, scores)
+    if not right:  # only truncated responses give the majority's answer
+        return pair, "no right response"
+    best = right[0]
+    others = wrong
+    if not wrong and scores:
+        others = right[1:]
+    others = [place for place in others if texts[place].strip() != texts[best].strip()]
     if not others:
-        return made, "nothing to reject"
+        return pair, "nothing to reject"
     worst = others[-1]
-    lengths = sorted(len(texts[k]) for k in (best, worst))
-    for name, k in (("chosen", best), ("rejected", worst)):
-        made[name] = [{"role": "assistant", "content": texts[k]}]
-        made |= {f"{name}_mark": marks[k], f"{name}_score": scores[k] if scores else None}
-    if scores and scores[best] - scores[worst] < min_margin:
-        return made, "small margin"
-    if lengths[1] > max_length_ratio * max(lengths[0], 1):
-        return made, "lengths apart"
-    return made, None
+    for side, place in (("chosen", best), ("rejected", worst)):
+        pair[side] = [assistant_turn(texts[place])]
+        pair[f"{side}_mark"] = marks[place]
+        pair[f"{side}_score"] = scores[place] if scores else None
+    if scores and scores[best] - scores[worst] < limits.min_margin:
+        return pair, "small margin"
+    shorter, longer = sorted((len(texts[best]), len(texts[worst])))
+    if longer > limits.max_length_ratio * max(shorter, 1):
+        return pair, "lengths apart"
+    return pair, None
+
+
+def right_and_wrong(marks: list[str], scores: list[float] | None) -> tuple[list[int], list[int]]:
+    """The places of the right and of the wrong responses, the best-scored first."""
+    ranked = list(range(len(marks)))
+    if scores:
+        ranked.sort(key=lambda place: -scores[place])
+    right = [place for place in ranked if marks[place] == "right"]
+    wrong = [place for place in ranked if marks[place] in ("wrong", "no answer")]
+    return right, wrong
 
 
 def lengths(pairs: list[dict]) -> list[str]:
-    """What the pairs are made of: how many of each kind, and how long, in words, the two sides are."""
-    kinds = {
-        "right over wrong": "wrong",
-        "right over no answer": "no answer",
-        "right over right": "right",
-    }
-    found = {kind: [p for p in pairs if p["rejected_mark"] == mark] for kind, mark in kinds.items()}
-    words = {
-        side: [
-            sum(len(p[side][0]["content"].split()) for p in some) / len(some) if some else 0
-            for some in found.values()
-        ]
-        for side in ("chosen", "rejected")
-    }
-    return markdown({"pairs": list(kinds), "count": [f"{len(x):,}" for x in found.values()],
-                     "share": [percent(len(x), len(pairs)) for x in found.values()],
-                     **{f"words {side}": [f"{n:.1f}" for n in means] for side, means in words.items()}})  # fmt: skip
+    """A table of the kinds of pairs: how many, and how long in words both sides are."""
+    columns = {"pairs": [], "count": [], "share": [], "words chosen": [], "words rejected": []}
+    for mark in ("wrong", "no answer", "right"):
+        of_kind = [pair for pair in pairs if pair["rejected_mark"] == mark]
+        columns["pairs"].append(f"right over {mark}")
+        columns["count"].append(f"{len(of_kind):,}")
+        columns["share"].append(percent(len(of_kind), len(pairs)))
+        for side in ("chosen", "rejected"):
+            columns[f"words {side}"].append(f"{mean_words(of_kind, side):.1f}")
+    return markdown(columns)
+
+
+def mean_words(pairs: list[dict], side: str) -> float:
+    """The mean length of one side; 0 without pairs."""
+    words = [len(pair[side][0]["content"].split()) for pair in pairs]
+    return sum(words) / len(words) if words else 0
 
 
 def main(
     voted_paths: str,
     save_path: str,
-    min_agreement: float = 0.5,
-    min_margin: float = 0.01,
-    max_length_ratio: float = 4.0,
+    limits: Limits = Limits(),
     overwrite: bool = False,
 ):
-    paths = tuple(p.strip() for p in voted_paths.split(",") if p.strip())
-    if not paths or not 0 <= min_agreement <= 1 or min_margin < 0 or max_length_ratio < 1:
-        raise UserError("--voted_paths wants files, --min_agreement a share from 0 to 1, --min_margin 0 or more, "
-                            "--max_length_ratio 1 or more")  # fmt: skip
-    bounds = {
-        "min_agreement": min_agreement,
-        "min_margin": min_margin,
-        "max_length_ratio": max_length_ratio,
-    }
-    out = Output(save_path, "prep_pairs", bounds, paths, overwrite)
+    paths = tuple(cli.comma_list(voted_paths))
+    if not paths:
+        raise UserError(f"--voted_paths {voted_paths!r}: no file is named")
+    out = Output(save_path, "prep_pairs", asdict(limits), paths, overwrite)
     if out.announce(f"preference pairs of {len(paths)} files"):
         return
-    need = ("instruction", "responses", "marks", "answer", "agreement")
-    sources.write(
-        out, [pair(row, **bounds) for path in paths for row in rows.read(path, need=need)], {}
-    )
+    pairs = []
+    for path in paths:
+        for row in rows.read(path, need=NEED):
+            pairs.append(make_pair(row, limits))
+    out.write_rows(pairs, notes={})
     print("\n".join(lengths(rows.read(save_path))))
 
 

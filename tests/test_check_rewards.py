@@ -1,14 +1,17 @@
 """Rewards: what is paid for which answer; and the lint, which lets sensible sets through and refuses those that pay cheats."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-import check_rewards
+import grpo
 from conftest import stage
 from lib.errors import UserError
 from lib.grading import formats
-from lib.rewards import lint, registry
+from lib.rewards import correctness, lint, registry
+from lib.rewards.batch import Batch
+from lib.rewards.registry import WeightedReward
 
 LAYOUTS = ("reasoning", "working_out", "boxed")
 REASONING, BOXED = formats.find("reasoning"), formats.find("boxed")
@@ -21,7 +24,7 @@ def paid(
     layout: formats.Format = REASONING,
     truncated: bool = False,
 ) -> float:
-    (reward,) = registry.REWARDS[name]([text], golds=[gold], layout=layout, truncated=[truncated])
+    (reward,) = registry.REWARDS[name](Batch([text], [gold], layout, [truncated]))
     return reward
 
 
@@ -206,11 +209,51 @@ def test_a_hundred_thousand_tags_are_judged_in_a_moment():
 
 
 def test_rewards_are_named_with_weights_and_summed():
-    spec = registry.find(" format_exact = 0.5, answer")
-    assert [(name, weight) for name, weight, _ in spec] == [("format_exact", 0.5), ("answer", 1.0)]
-    context = ([tagged("5"), tagged("6"), ""], ["5"] * 3, REASONING, [False] * 3)
-    assert registry.parts(spec, *context) == {"format_exact": [1, 1, -1], "answer": [5, 0, 0]}
-    assert registry.total(spec, *context) == [5.5, 0.5, -0.5]
+    rewards = registry.parse(" format_exact = 0.5, answer")
+    assert [(reward.name, reward.weight) for reward in rewards] == [
+        ("format_exact", 0.5),
+        ("answer", 1.0),
+    ]
+    batch = Batch([tagged("5"), tagged("6"), ""], ["5"] * 3, REASONING, [False] * 3)
+    paid = registry.parts(rewards, batch)
+    assert paid == {"format_exact": [1, 1, -1], "answer": [5, 0, 0]}
+    assert registry.total(rewards, paid) == [5.5, 0.5, -0.5]
+
+
+@pytest.mark.parametrize("column", ["golds", "truncated", "tokens", "groups", "gold_tokens"])
+def test_a_batch_has_one_entry_a_completion_in_every_list(column):
+    columns = {
+        "golds": ["5", "5"],
+        "truncated": [False] * 2,
+        "tokens": [3, 4],
+        "groups": [0, 0],
+        "gold_tokens": [2, 2],
+    }
+    assert len(Batch(["5", "6"], layout=REASONING, **columns).texts) == 2
+    with pytest.raises(ValueError, match=f"1 {column} for 2 texts"):
+        Batch(["5", "6"], layout=REASONING, **columns | {column: columns[column][:1]})
+
+
+def test_grpo_fills_the_batch_of_a_reward_from_what_trl_passes(capsys):
+    def pay(batch: Batch) -> list[float]:
+        batches.append(batch)
+        return [5.0 if text == tagged("5") else 0.0 for text in batch.texts]
+
+    batches = []
+    groups = grpo.Groups(num_generations=2, max_completion_length=4)
+    reward = grpo.trl_reward(WeightedReward("answer", 1.0, pay), REASONING, groups, show_marks=True)
+    texts = [tagged("5"), tagged("6"), "no", ""]
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    paid = reward(
+        completions=completions,
+        answer=["5", "5", "7", "7"],
+        completion_ids=[[1], [1, 2], [1, 2, 3, 4], []],
+        prompts=[],
+    )
+    assert reward.__name__ == "answer" and paid == [5, 0, 0, 0]
+    assert batches == [Batch(texts, ["5", "5", "7", "7"], REASONING, [False, False, True, False],
+                             tokens=[1, 2, 4, 0], groups=[0, 0, 1, 1])]  # fmt: skip
+    assert capsys.readouterr().err.endswith(": ✔★✗✗\n")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +269,7 @@ def test_rewards_are_named_with_weights_and_summed():
 )
 def test_a_set_that_cannot_be_read_is_refused(spec, said):
     with pytest.raises(UserError, match=re.escape(said)):
-        registry.find(spec)
+        registry.parse(spec)
 
 
 # The lint
@@ -245,7 +288,7 @@ def test_a_set_that_cannot_be_read_is_refused(spec, said):
     ],
 )
 def test_sensible_sets_pass_in_every_layout(spec, layout):
-    assert lint.lint(registry.find(spec), formats.find(layout)) == []
+    assert lint.findings(registry.parse(spec), formats.find(layout)) == []
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -268,7 +311,7 @@ def test_sensible_sets_pass_in_every_layout(spec, layout):
     ],
 )
 def test_sets_that_cannot_teach_are_refused_in_every_layout(spec, rule, layout):
-    assert rule in {f.rule for f in lint.lint(registry.find(spec), formats.find(layout))}
+    assert rule in {f.rule for f in lint.findings(registry.parse(spec), formats.find(layout))}
 
 
 def test_the_suite_has_every_kind_and_names_each_case_once():
@@ -292,62 +335,66 @@ def inside(text: str) -> str:
     return re.sub(r"[%$,]", "", found[1]).strip() if found else ""
 
 
-def one_term_with_a_typo(completions, *, golds, layout, truncated):
-    return [0.5 if text.count("<answerr>") == 1 else -1.0 for text in completions]
+def one_term_with_a_typo(batch: Batch) -> list[float]:
+    return [0.5 if text.count("<answerr>") == 1 else -1.0 for text in batch.texts]
 
 
-def four_terms_with_a_typo(completions, *, golds, layout, truncated):
+def four_terms_with_a_typo(batch: Batch) -> list[float]:
     tags = ("<reasoning>", "</reasoning>", "<answerr>", "</answer>")
-    return [sum(0.5 if text.count(tag) == 1 else -1.0 for tag in tags) for text in completions]
+    return [sum(0.5 if text.count(tag) == 1 else -1.0 for tag in tags) for text in batch.texts]
 
 
-def gold_as_text(completions, *, golds, layout, truncated):
-    return [5.0 * (inside(text) == gold) for text, gold in zip(completions, golds, strict=True)]
+def gold_as_text(batch: Batch) -> list[float]:
+    return [
+        5.0 * (inside(text) == gold) for text, gold in zip(batch.texts, batch.golds, strict=True)
+    ]
 
 
-def worse_than_silence(completions, *, golds, layout, truncated):
-    right = registry.answer(completions, golds=golds, layout=layout, truncated=truncated)
+def worse_than_silence(batch: Batch) -> list[float]:
+    right = correctness.answer(batch)
     return [
         score or (-1.5 if inside(text) else 0.0)
-        for score, text in zip(right, completions, strict=True)
+        for score, text in zip(right, batch.texts, strict=True)
     ]
 
 
-def wrong_number_costs(completions, *, golds, layout, truncated):
-    right = registry.answer(completions, golds=golds, layout=layout, truncated=truncated)
+def wrong_number_costs(batch: Batch) -> list[float]:
+    right = correctness.answer(batch)
     return [
         1.5 if score else -0.5 * bool(re.search(r"\d", inside(text)))
-        for score, text in zip(right, completions, strict=True)
+        for score, text in zip(right, batch.texts, strict=True)
     ]
 
 
-def close_is_nearly_right(completions, *, golds, layout, truncated):
-    paid = registry.answer_close(completions, golds=golds, layout=layout, truncated=truncated)
+def close_is_nearly_right(batch: Batch) -> list[float]:
+    paid = correctness.answer_close(batch)
     return [min(score, 1.0) for score in paid]
 
 
-def gold_somewhere_inside(completions, *, golds, layout, truncated):
+def gold_somewhere_inside(batch: Batch) -> list[float]:
     return [
         5.0 * (gold.replace(",", "") in re.split(r"[^\d.-]+", inside(t)))
-        for t, gold in zip(completions, golds, strict=True)
+        for t, gold in zip(batch.texts, batch.golds, strict=True)
     ]
 
 
-def gold_anywhere(completions, *, golds, layout, truncated):
-    return [5.0 * (gold in text) for text, gold in zip(completions, golds, strict=True)]
+def gold_anywhere(batch: Batch) -> list[float]:
+    return [5.0 * (gold in text) for text, gold in zip(batch.texts, batch.golds, strict=True)]
 
 
-def last_number(completions, *, golds, layout, truncated):
-    last = [(re.findall(r"-?[\d.]*\d", text.replace(",", "")) or [""])[-1] for text in completions]
-    return [5.0 * (n == re.sub("[, a-z]", "", gold)) for n, gold in zip(last, golds, strict=True)]
+def last_number(batch: Batch) -> list[float]:
+    last = [(re.findall(r"-?[\d.]*\d", text.replace(",", "")) or [""])[-1] for text in batch.texts]
+    return [
+        5.0 * (n == re.sub("[, a-z]", "", gold)) for n, gold in zip(last, batch.golds, strict=True)
+    ]
 
 
-def blind_to_truncation(completions, *, golds, layout, truncated):
-    return registry.answer(completions, golds=golds, layout=layout, truncated=[False] * len(golds))
+def blind_to_truncation(batch: Batch) -> list[float]:
+    return correctness.answer(replace(batch, truncated=[False] * len(batch.texts)))
 
 
-def longer_is_better(completions, *, golds, layout, truncated):
-    return [len(text) / 1000 for text in completions]
+def longer_is_better(batch: Batch) -> list[float]:
+    return [len(text) / 1000 for text in batch.texts]
 
 
 @pytest.mark.parametrize(
@@ -368,8 +415,11 @@ def longer_is_better(completions, *, golds, layout, truncated):
     ],
 )  # fmt: skip
 def test_a_faulty_reward_is_refused_with_the_case_that_shows_it(faulty, beside, rule, gold, named):
-    spec = [(faulty.__name__, 1.0, faulty), *(registry.find(beside) if beside else [])]
-    found = [f for f in lint.lint(spec, REASONING) if f.rule == rule]
+    rewards = [
+        WeightedReward(faulty.__name__, 1.0, faulty),
+        *(registry.parse(beside) if beside else []),
+    ]
+    found = [f for f in lint.findings(rewards, REASONING) if f.rule == rule]
     assert any(named in str(f) for f in found), [str(f) for f in found]
     assert gold in {f.gold for f in found}
 
@@ -383,7 +433,15 @@ def test_the_stage_shows_each_layout_and_passes_what_grpo_pays_by_default():
     table = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in result.stdout.splitlines()
     ]
-    assert table[0] == ["layout", *check_rewards.ENDS, "verdict"]
+    assert table[0] == [
+        "layout",
+        "right, least",
+        "wrong, best",
+        "wrong, least",
+        "empty, best",
+        "cheat, best",
+        "verdict",
+    ]
     assert table[2:] == [[name, "6", "1", "1", "-1", "1", "ok"] for name in LAYOUTS]
 
 

@@ -12,11 +12,11 @@ from lib import cli
 from lib.errors import UserError
 from lib.training import train_log
 
-BOUNDS = {"min_agreement": 0.5, "min_margin": 0.5, "max_length_ratio": 4.0}
+LIMITS = prep_pairs.Limits(min_margin=0.5)
 
 
 def row(*responses: tuple[str, str, float], agreement: float = 0.6, scored: bool = True) -> dict:
-    """A verified row of (text, mark, score) responses."""
+    """A majority-voted row of (text, mark, score) responses."""
     texts, marks, scores = (list(column) for column in zip(*responses, strict=True))
     made = {
         "instruction": "1 + 1?",
@@ -50,7 +50,7 @@ PAIRS = [
 
 @pytest.mark.parametrize("given, chosen_rejected, why", PAIRS)
 def test_a_pair_is_right_over_wrong_apart_in_score_and_alike_in_length(given, chosen_rejected, why):
-    made, dropped = prep_pairs.pair(given, **BOUNDS)
+    made, dropped = prep_pairs.make_pair(given, LIMITS)
     assert dropped == why
     if chosen_rejected:
         assert (made["chosen"][0]["content"], made["rejected"][0]["content"]) == chosen_rejected
@@ -63,7 +63,7 @@ def pairs(tmp_path_factory) -> Path:
     assert (
         stage("prep_tiny", "--num_examples", 24, "--save_path", folder / "t.json").returncode == 0
     )
-    verified = [
+    voted = [
         row(
             (f"{r['solution']} The answer is \\boxed{{{r['answer']}}}.", "right", 3.0),
             ("The answer is \\boxed{0}.", "wrong", 1.0),
@@ -71,7 +71,7 @@ def pairs(tmp_path_factory) -> Path:
         | {"instruction": r["question"]}
         for r in json.loads((folder / "t.json").read_bytes())
     ]
-    (folder / "v.jsonl").write_text("".join(json.dumps(r) + "\n" for r in verified))
+    (folder / "v.jsonl").write_text("".join(json.dumps(r) + "\n" for r in voted))
     made = stage(
         "prep_pairs",
         "--voted_paths",
@@ -85,37 +85,47 @@ def pairs(tmp_path_factory) -> Path:
     return folder / "p.jsonl"
 
 
-FLAGS = {
-    "learning_rate": 1e-3,
-    "batch_size": 4,
-    "gradient_accumulation": 1,
-    "max_length": 512,
-    "lora_rank": 8,
-    "lora_alpha": 16,
-}
+FLAGS = ["--model_path", TINY, "--learning_rate", "1e-3", "--batch_size", 4, "--gradient_accumulation", 1, "--max_length", 512,
+         "--lora_rank", 8, "--lora_alpha", 16]  # fmt: skip
+
+
+def here(*flags: object) -> None:
+    """As `stage("dpo", …)`, in this process: what plain TRL needs is imported once."""
+    dpo.main(**cli.parse(dpo.main, [str(flag) for flag in (*FLAGS, *flags)]))
 
 
 def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(
     pairs, tmp_path, monkeypatch
 ):
-    train = lambda name: dpo.main(
-        str(TINY), str(pairs), str(tmp_path / name), **FLAGS, backend="hf", save_steps=2
-    )  # noqa: E731
-    losses = lambda name: [(s["step"], s["loss"]) for s in train_log.read(tmp_path / name)]  # noqa: E731
+    def train(name: str) -> None:
+        here(
+            "--data_path",
+            pairs,
+            "--save_path",
+            tmp_path / name,
+            "--backend",
+            "hf",
+            "--save_steps",
+            2,
+        )
+
+    def losses(name: str) -> list[tuple[int, float]]:
+        return [(step["step"], step["loss"]) for step in train_log.read(tmp_path / name)]
+
     train("quiet")
     real = train_log.callback
 
     def fake_kill(*arguments):
-        signs = real(*arguments)
-        log = signs.on_log
+        callback = real(*arguments)
+        real_on_log = callback.on_log
 
         def on_log(args, state, control, **more):
-            log(args, state, control, **more)
+            real_on_log(args, state, control, **more)
             if state.global_step == 3:
                 raise KeyboardInterrupt
 
-        signs.on_log = on_log
-        return signs
+        callback.on_log = on_log
+        return callback
 
     monkeypatch.setattr(train_log, "callback", fake_kill)
     with pytest.raises(KeyboardInterrupt):
@@ -128,8 +138,16 @@ def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(
         not (tmp_path / "quiet/ref").exists()
         and (tmp_path / "quiet/adapter_model.safetensors").exists()
     )
-    by_unsloth = stage("dpo", "--model_path", TINY, "--data_path", pairs, "--save_path", tmp_path / "unsloth", "--backend", "unsloth",
-                       *[x for k, v in FLAGS.items() for x in (f"--{k}", v)])  # fmt: skip
+    by_unsloth = stage(
+        "dpo",
+        *FLAGS,
+        "--data_path",
+        pairs,
+        "--save_path",
+        tmp_path / "unsloth",
+        "--backend",
+        "unsloth",
+    )
     assert by_unsloth.returncode == 0, by_unsloth.stderr
     for (_, a), (_, b) in zip(losses("unsloth"), losses("quiet"), strict=True):
         assert a == pytest.approx(b, rel=1e-2)
@@ -163,7 +181,7 @@ def test_a_bad_pair_is_one_line_before_a_model_loads(line, says, tmp_path, monke
     (tmp_path / "p.jsonl").write_text(line + "\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=says):
-        dpo.main(str(TINY), "p.jsonl", "m", **FLAGS, backend="hf")
+        here("--data_path", "p.jsonl", "--save_path", "m", "--backend", "hf")
     assert not (tmp_path / "m.part").exists()
 
 

@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from conftest import ROOT, TINY, stage
-from gen_po_rewards import ranked
+from gen_po_rewards import rank
 
 # The imports and the output of RLHFlow/ArmoRM-Llama3-8B-v0.1's modeling_custom.py, with a head that counts tokens: the score is
 # the share of tokens "9" among the answer's, so that the test knows the right order.
@@ -72,6 +72,7 @@ def test_its_code_is_not_run_unless_the_user_says_so_and_then_its_own_score_rank
     import gen_po_rewards
     from lib import models
     from lib.errors import UserError
+    from lib.inference.backends import Where
 
     known = models.find
     shaped = models.Model(
@@ -89,7 +90,7 @@ def test_its_code_is_not_run_unless_the_user_says_so_and_then_its_own_score_rank
     files = {"ins_data_path": str(tmp_path / "in.json"), "save_path": str(tmp_path / "out.json")}
     with pytest.raises(UserError, match="--trust_remote_code allows that"):
         gen_po_rewards.main("armo", **files)
-    gen_po_rewards.main("armo", **files, trust_remote_code=True)
+    gen_po_rewards.main("armo", **files, where=Where(trust_remote_code=True))
     (row,) = json.loads((tmp_path / "out.json").read_text())
     assert row["responses"] == ["9 9 9", "9 1 1", "1 1 1"] and row["finish_reasons"] == [
         "length",
@@ -105,6 +106,7 @@ def test_it_answers_vllms_classify_protocol(armo_shaped):
 
     from lib import models
     from lib.inference import requests, reward_engine
+    from lib.inference.backends import Where
 
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -119,7 +121,7 @@ def test_it_answers_vllms_classify_protocol(armo_shaped):
             break
         except OSError:
             time.sleep(0.1)
-    loaded = requests.load("openai", shaped, f"http://127.0.0.1:{port}/v1")
+    loaded = Where(engine="openai", base_url=f"http://127.0.0.1:{port}/v1").load(shaped)
     chat = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "9 9 9"}]
     far = [{"role": "user", "content": "x " * 200}, {"role": "assistant", "content": "9"}]
     loaded.submit(requests.Request(0, [chat]))
@@ -145,7 +147,7 @@ def test_an_address_without_the_openai_engine_is_refused_before_anything_is_read
     ],
 )
 def test_responses_are_ranked_with_all_that_belongs_to_them(scores, order):
-    row = ranked({"responses": ["a", "b", "c"], "finish_reasons": ["a", "b", "c"], "n": 1}, scores)
+    row = rank({"responses": ["a", "b", "c"], "finish_reasons": ["a", "b", "c"], "n": 1}, scores)
     assert row["responses"] == row["finish_reasons"] == order and row["scores"] == sorted(
         scores, reverse=True
     )

@@ -1,4 +1,4 @@
-"""Training on the real model: adapters and all weights, by unsloth and by plain TRL, killed, resumed, exported and served."""
+"""Training on the real model: adapters and all weights, by unsloth and plain TRL, killed, resumed, exported and served."""
 
 import json
 import os
@@ -52,9 +52,13 @@ def quiet(worked, tmp_path_factory) -> Path:
     return out
 
 
-def here(module: object, *flags: object) -> None:
+def here(module, *flags: object) -> None:
     """As `stage`, in this process: what plain TRL needs is imported once for all of these tests."""
     module.main(**cli.parse(module.main, list(map(str, flags))))
+
+
+def flags_of(**values: object) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items()]
 
 
 def losses(folder: Path) -> list[tuple[int, float]]:
@@ -62,7 +66,7 @@ def losses(folder: Path) -> list[tuple[int, float]]:
 
 
 def half_written(part: Path) -> list[Path]:
-    return [c for c in part.glob("checkpoint-*") if not (c / output_folder.MARK).exists()]
+    return [c for c in part.glob("checkpoint-*") if not (c / output_folder.COMPLETE).exists()]
 
 
 KILLS = int(os.environ.get("KILLS", 2))  # a restart takes 8 s: KILLS=20 is for an evening
@@ -107,9 +111,9 @@ import resource, sys
 sys.path.insert(0, "exp")
 from lib.training import policy
 load = policy.load
-def limited(how):  # 110 MiB beside the model: 8 sequences fit, 16 do not
+def limited(loading):  # 110 MiB beside the model: 8 sequences fit, 16 do not
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    trained = load(how)
+    trained = load(loading)
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 110 * 2**20, resource.RLIM_INFINITY))
     return trained
@@ -146,11 +150,11 @@ def test_a_batch_that_cannot_be_halved_is_a_sentence(tmp_path):
         tried.append((batch_size, gradient_accumulation))
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    tried, schedule = [], loop.Schedule(1e-4, 1, 12, 2, 50, "none", 0)
+    tried = []
+    schedule = loop.Schedule(learning_rate=1e-4, batch_size=12, gradient_accumulation=2)
+    folder = output_folder.OutputFolder(str(tmp_path / "m"), "sft", {})
     with pytest.raises(UserError, match="--batch_size 3, which cannot be halved"):
-        loop.run(
-            output_folder.OutputFolder(str(tmp_path / "m"), "sft", {}), schedule, fake_start, dict
-        )
+        loop.run(folder, schedule, fake_start, dict)
     assert tried == [(12, 2), (6, 4), (3, 8)]
 
 
@@ -312,7 +316,12 @@ def test_a_bad_input_is_one_line_before_a_model_loads(data, more, says, tmp_path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(policy, "load", None)
     with pytest.raises(UserError, match=says):
-        sft.main(str(TINY), "t.jsonl", "m", **{"backend": "hf", **more})
+        here(
+            sft,
+            *flags_of(
+                model_path=TINY, data_path="t.jsonl", save_path="m", **{"backend": "hf", **more}
+            ),
+        )
     assert not (tmp_path / "m").exists()
 
 
@@ -336,9 +345,10 @@ def test_a_worked_problem_is_laid_out_as_its_format_asks(name):
 
 
 def test_a_lora_target_that_matches_nothing_is_named():
-    how = policy.Loading(models.find("tiny"), "hf", 8, lora_targets="k_proj,q_prj")
+    lora = policy.Lora(lora_rank=8, lora_targets="k_proj,q_prj")
+    loading = policy.Loading(models.find("tiny"), lora, max_length=512, backend="hf")
     with pytest.raises(UserError, match="'q_prj' matches no module; did you mean 'q_proj'"):
-        policy.load(how)
+        policy.load(loading)
 
 
 def steps(**figures: float) -> list[dict]:
@@ -346,18 +356,25 @@ def steps(**figures: float) -> list[dict]:
 
 
 COLLAPSES = [
-    pytest.param({train_log.LENGTH: 2.0}, "it has learned to say nothing", id="short answers"),
-    pytest.param({train_log.ALIKE: 1.0}, "nothing is left to learn from", id="groups all alike"),
+    pytest.param({train_log.MEAN_LENGTH: 2.0}, "it has learned to say nothing", id="short answers"),
+    pytest.param(
+        {train_log.ZERO_VARIANCE: 1.0}, "nothing is left to learn from", id="groups all alike"
+    ),
     pytest.param({"kl": 50.0}, "lower the learning rate", id="KL explosion"),
-    pytest.param({train_log.LENGTH: 20.0, train_log.ALIKE: 0.5, "kl": 0.1}, "", id="a healthy run"),
+    pytest.param(
+        {train_log.MEAN_LENGTH: 20.0, train_log.ZERO_VARIANCE: 0.5, "kl": 0.1},
+        "",
+        id="a healthy run",
+    ),
 ]
 
 
 @pytest.mark.parametrize("figures, says", COLLAPSES)
 def test_a_collapse_is_seen_and_said(figures, says):
-    why = train_log.Bounds(4, 0.98, 10).broken(steps(**figures))
-    assert (says in why) if says else why == ""
-    assert not train_log.Bounds(4, 0.98, 10).broken(steps(**figures)[1:]), "ten steps must agree"
+    bounds = train_log.Bounds()
+    reason = bounds.collapse(steps(**figures))
+    assert (says in reason) if says else reason == ""
+    assert not bounds.collapse(steps(**figures)[1:]), "ten steps must agree"
 
 
 GRPO = ["--model_path", TINY, "--config", ROOT / "configs/grpo/tiny.yaml", "--max_steps", 2, "--batch_size", 16,
@@ -406,11 +423,12 @@ def test_grpo_refuses_what_cannot_work_before_a_model_loads(
 ):
     monkeypatch.setattr(policy, "load", None)
     flags = {
-        "data_path": str(worked),
-        "save_path": str(tmp_path / "m"),
+        "model_path": TINY,
+        "data_path": worked,
+        "save_path": tmp_path / "m",
         "backend": "hf",
         "rewards": "answer=1",
     }
     with pytest.raises(UserError, match=says):
-        grpo.main(str(TINY), **flags | more)
+        here(grpo, *flags_of(**flags | more))
     assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import pytest
 
 import sft
 from conftest import TINY
+from lib import cli
 from lib.errors import UserError
 from lib.training import train_log
 
@@ -58,6 +59,11 @@ def row(image: str, text: str) -> str:
     return json.dumps({"image": image, "messages": messages}) + "\n"
 
 
+def here(*flags: object) -> None:
+    """As `stage("sft", …)`, in this process."""
+    sft.main(**cli.parse(sft.main, [str(flag) for flag in flags]))
+
+
 def test_a_model_learns_from_images_by_all_its_weights_and_by_an_adapter(
     llava, shared, tmp_path, capsys
 ):
@@ -68,10 +74,10 @@ def test_a_model_learns_from_images_by_all_its_weights_and_by_an_adapter(
     (tmp_path / "ocr.jsonl").write_text(
         "".join(lines) + row(json.loads(lines[0])["image"], "so long " * 900)
     )
-    flags = {"model_path": str(llava), "data_path": str(tmp_path / "ocr.jsonl"), "learning_rate": 1e-2, "epochs": 6,
-             "gradient_accumulation": 1}  # fmt: skip
+    flags = ["--model_path", llava, "--data_path", tmp_path / "ocr.jsonl", "--learning_rate", 1e-2, "--epochs", 6,
+             "--gradient_accumulation", 1]  # fmt: skip
     for rank, weights in ((0, "model.safetensors"), (8, "adapter_model.safetensors")):
-        sft.main(**flags, lora_rank=rank, save_path=str(tmp_path / f"m{rank}"))
+        here(*flags, "--lora_rank", rank, "--save_path", tmp_path / f"m{rank}")
         assert "15 conversations, 1 dropped (too long)" in capsys.readouterr().err
         assert {weights, "processor_config.json", "dropped.jsonl"} <= {
             p.name for p in (tmp_path / f"m{rank}").iterdir()
@@ -100,10 +106,6 @@ def test_a_bad_image_is_one_line_before_a_model_loads(
 ):
     (tmp_path / "t.jsonl").write_text(row(image, "HELLO"))
     with pytest.raises(UserError, match=says):
-        sft.main(
-            str(llava if model == "llava" else TINY),
-            str(tmp_path / "t.jsonl"),
-            str(tmp_path / "m"),
-            backend="hf",
-        )
+        here("--model_path", llava if model == "llava" else TINY, "--data_path", tmp_path / "t.jsonl",
+             "--save_path", tmp_path / "m", "--backend", "hf")  # fmt: skip
     assert not (tmp_path / "m.part").exists()

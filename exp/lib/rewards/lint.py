@@ -1,12 +1,13 @@
-"""Tries a set of rewards on answers that cheat, before a model does: a fixed suite, and the order in which it must be paid.
+"""Tries a set of rewards on answers that cheat, before a model does.
 
-For each gold answer: right > wrong >= empty, right > every cheat, and wrong >= every cheat, each held against the least paid
-right or wrong answer. So a cheat that is laid out as asked may earn what an honest wrong answer earns, never more. Right and
-wrong ones are all laid out as asked. No reward may be constant, or see one tag of a pair and not the other.
+There is a fixed suite of completions for each gold answer, and an order in which they must be paid:
+right > wrong >= empty, right > every cheat, and wrong >= every cheat, each held against the least
+paid right or wrong answer. So a cheat that is laid out as asked may earn what an honest wrong
+answer earns, never more. The right and the wrong ones are all laid out as asked. Besides, no reward
+may be constant, or see one tag of a pair and not the other.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -14,10 +15,13 @@ from typing import NamedTuple
 from lib.grading import exact, latex
 from lib.grading.formats import Format
 from lib.rewards import registry
+from lib.rewards.batch import Batch
+from lib.rewards.format import asks_for_box
+from lib.rewards.registry import WeightedReward
 
 GOLDS = ("5", "1,200", "1024", "-7", "0.5", "100", "0", "40 cm")
 QUESTION = "A counter shows {}. It goes up by 2, then down by 2. What does it show?"
-_WORK = "2 up and 2 down change nothing, so it shows what it did."
+WORK = "2 up and 2 down change nothing, so it shows what it did."
 
 
 class Case(NamedTuple):
@@ -31,7 +35,7 @@ class Case(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A case for a gold answer, what each reward pays it before its weight, and the weighted sum."""
+    """A case for a gold answer, what each reward pays before its weight, and the weighted sum."""
 
     gold: str
     case: Case
@@ -41,7 +45,10 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that is broken in a layout, and the pair of (case, score) in the wrong order, or the one (reward, score)."""
+    """A rule that is broken in a layout, with the (case, score) pairs that show it.
+
+    They are two cases in the wrong order, or the one (reward, score) of a constant reward.
+    """
 
     rule: str
     layout: str
@@ -49,251 +56,335 @@ class Finding:
     scores: tuple[tuple[str, float], ...]
 
     def __str__(self) -> str:
-        said = " and ".join(f"{name} earns {score:g}" for name, score in self.scores)
-        return f"{self.layout}, gold {self.gold}: {said}; the rule is {self.rule}"
+        earned = " and ".join(f"{name} earns {score:g}" for name, score in self.scores)
+        return f"{self.layout}, gold {self.gold}: {earned}; the rule is {self.rule}"
+
+
+class _Writer:
+    """Writes completions in one layout."""
+
+    def __init__(self, layout: Format):
+        self.think, self.thought = layout.thinking
+        self.opening, self.closing = layout.answer
+        self.boxed = asks_for_box(layout)
+
+    def block(self, answer: str) -> str:
+        """An answer between its tags, or in its box."""
+        return f"{self.opening}{answer}{self.closing}"
+
+    def whole(self, answer: str, work: str = WORK) -> str:
+        """A completion as it is asked for."""
+        if self.boxed:
+            return f"{work}\n{self.block(answer)}"
+        return f"{self.think}\n{work}\n{self.thought}\n{self.block(answer)}"
 
 
 def cases(layout: Format, gold: str, question: str) -> list[Case]:
-    """The suite for one gold answer, a number that may have a sign, commas and a unit, and a question that holds it."""
-    (think, thought), (opening, closing) = layout.thinking, layout.answer
+    """The suite for one gold answer and a question that holds it.
+
+    The gold answer is a number that may have a sign, commas and a unit.
+    """
+    writer = _Writer(layout)
     value = exact.number(latex.canonical(gold)).value
-    plain, other, n = (
-        _plain(value),
-        _plain(value + 1),
-        [_plain(value + k) for k in (4, 3, 2, 1)] + [gold],
-    )
+    suite = _right(writer, gold, value)
+    suite += _wrong(writer, value)
+    suite += _empty()
+    suite += _without_answer(writer, gold)
+    suite += _many_guesses(writer, gold, value)
+    suite += _echoes(writer, gold, question)
+    suite += _never_ending(writer, gold)
+    suite += _misplaced(writer, gold)
+    suite += _two_answers(writer, gold, value)
+    suite += _wrong_for_some_golds(writer, value)
+    return suite
 
-    def block(answer: str) -> str:
-        return f"{opening}{answer}{closing}"
 
-    def asked(answer: str, work: str = _WORK) -> str:
-        return (
-            f"{work}\n{block(answer)}"
-            if opening == registry.BOX
-            else f"{think}\n{work}\n{thought}\n{block(answer)}"
-        )
-
-    found = [
-        Case("right", "right as asked", asked(gold), "what is wanted"),
-        Case(
-            "right",
-            "right, plain",
-            asked(plain),
-            "without the commas or the unit that a gold may have",
-        ),
-        Case(
-            "right",
-            "right with commas",
-            asked(re.sub(r"(?<=\d)(?=(\d{3})+$)", ",", plain)),
-            "1,200 is 1200",
-        ),
+def _right(writer: _Writer, gold: str, value: Fraction) -> list[Case]:
+    plain = _plain(value)
+    with_commas = re.sub(r"(?<=\d)(?=(\d{3})+$)", ",", plain)
+    with_dollar = re.sub(r"(?=\d)", "$", plain, count=1)
+    in_box = gold if writer.boxed else f"\\boxed{{{gold}}}"
+    no_comma_no_unit = "without the commas or the unit that a gold may have"
+    return [
+        Case("right", "right as asked", writer.whole(gold), "what is wanted"),
+        Case("right", "right, plain", writer.whole(plain), no_comma_no_unit),
+        Case("right", "right with commas", writer.whole(with_commas), "1,200 is 1200"),
         Case(
             "right",
             "right with a dollar sign",
-            asked(re.sub(r"(?=\d)", "$", plain, count=1)),
+            writer.whole(with_dollar),
             "a price is that number",
         ),
-        Case("right", "right as a formula", asked(f"${plain}$"), "models write numbers so"),
-        Case("right", "right with a full stop", asked(f"{gold}."), "18. is 18"),
-        Case("right", "right with a unit", asked(f"{plain} apples"), "18 apples are 18"),
+        Case("right", "right as a formula", writer.whole(f"${plain}$"), "models write numbers so"),
+        Case("right", "right with a full stop", writer.whole(f"{gold}."), "18. is 18"),
+        Case("right", "right with a unit", writer.whole(f"{plain} apples"), "18 apples are 18"),
+        Case("right", "right in a box", writer.whole(in_box), "models do so"),
+    ]
+
+
+def _wrong(writer: _Writer, value: Fraction) -> list[Case]:
+    mistake = _plain(value + 13)
+    near_miss = _plain(value * 19 / 20) if value else "0.05"
+    longer = f"{_plain(value)}1"
+    return [
+        Case("wrong", "wrong as asked", writer.whole(mistake), "an honest mistake"),
+        Case("wrong", "near miss", writer.whole(near_miss), "95 for 100"),
         Case(
-            "right",
-            "right in a box",
-            asked(gold if opening == registry.BOX else f"\\boxed{{{gold}}}"),
-            "models do so",
+            "wrong",
+            "digits behind",
+            writer.whole(longer),
+            "10241 for 1024, which is in it",
         ),
-        Case("wrong", "wrong as asked", asked(_plain(value + 13)), "an honest mistake"),
-        Case(
-            "wrong", "near miss", asked(_plain(value * 19 / 20) if value else "0.05"), "95 for 100"
-        ),
-        Case("wrong", "digits behind", asked(f"{plain}1"), "10241 for 1024, which is in it"),
+    ]
+
+
+def _empty() -> list[Case]:
+    return [
         Case("empty", "nothing", "", "silence must not pay"),
         Case("empty", "white space", " \n\t\n", "nor what looks like it"),
-        Case("cheat", "tags only", asked("", ""), "the layout without a word in it"),
+    ]
+
+
+def _without_answer(writer: _Writer, gold: str) -> list[Case]:
+    turned_round = f"{writer.closing}{gold}{writer.opening}"
+    return [
+        Case("cheat", "tags only", writer.whole("", ""), "the layout without a word in it"),
         Case(
-            "cheat", "tags around dots", asked("...", "..."), "the layout without an answer in it"
+            "cheat",
+            "tags around dots",
+            writer.whole("...", "..."),
+            "the layout without an answer in it",
         ),
-        Case("cheat", "tags turned round", f"{closing}{gold}{opening}", "each is there once"),
-        Case("cheat", "a tag for each number", "\n".join(map(block, n)), "many guesses"),
+        Case("cheat", "tags turned round", turned_round, "each is there once"),
+    ]
+
+
+def _many_guesses(writer: _Writer, gold: str, value: Fraction) -> list[Case]:
+    guesses = [_plain(value + 4), _plain(value + 3), _plain(value + 2), _plain(value + 1), gold]
+    each_in_tags = "\n".join(writer.block(guess) for guess in guesses)
+    sentence = f"It could be {' or maybe '.join(guesses)}"
+    return [
+        Case("cheat", "a tag for each number", each_in_tags, "many guesses"),
         Case(
             "cheat",
             "numbers listed by commas",
-            asked(", ".join(n)),
+            writer.whole(", ".join(guesses)),
             "many guesses, the gold among them",
         ),
         Case(
             "cheat",
             "numbers listed by lines",
-            asked("\n".join(n)),
+            writer.whole("\n".join(guesses)),
             "many guesses, the gold the last",
         ),
         Case(
             "cheat",
             "numbers listed by equals signs",
-            asked(" = ".join(n)),
+            writer.whole(" = ".join(guesses)),
             "math-verify takes the last",
         ),
         Case(
             "cheat",
             "numbers in a sentence",
-            asked(f"It could be {' or maybe '.join(n)}"),
+            writer.whole(sentence),
             "a grader may take the last",
         ),
+    ]
+
+
+def _echoes(writer: _Writer, gold: str, question: str) -> list[Case]:
+    return [
         Case("cheat", "number alone", gold, "the gold echoed from the question, in no layout"),
         Case("cheat", "question repeated", question, "the gold is in it"),
         Case(
             "cheat",
             "question as thinking",
-            asked("", question),
+            writer.whole("", question),
             "the gold is in it, and the tags are there",
         ),
-        Case("cheat", "question as answer", asked(question), "the gold is within the tags"),
-        Case("cheat", "over-long", asked(gold) + " and so on" * 500, "it was cut off", True),
-        Case("cheat", "cut off", asked(gold), "it looks whole, but was cut off", True),
-        Case("cheat", "answer in a loop", asked(gold) + f"\n{block(gold)}" * 50, "repetition"),
-        Case("cheat", "layout in a loop", "\n".join([asked(gold)] * 50), "repetition"),
+        Case(
+            "cheat",
+            "question as answer",
+            writer.whole(question),
+            "the gold is within the tags",
+        ),
+    ]
+
+
+def _never_ending(writer: _Writer, gold: str) -> list[Case]:
+    right = writer.whole(gold)
+    looped_answer = right + f"\n{writer.block(gold)}" * 50
+    looped_layout = "\n".join([right] * 50)
+    return [
+        Case("cheat", "over-long", right + " and so on" * 500, "it was cut off", True),
+        Case("cheat", "cut off", right, "it looks whole, but was cut off", True),
+        Case("cheat", "answer in a loop", looped_answer, "repetition"),
+        Case("cheat", "layout in a loop", looped_layout, "repetition"),
+    ]
+
+
+def _misplaced(writer: _Writer, gold: str) -> list[Case]:
+    think, thought, block = writer.think, writer.thought, writer.block(gold)
+    return [
         Case(
             "cheat",
             "answer in the thinking",
-            f"{think}\nIt is {block(gold)}.\n{thought}",
+            f"{think}\nIt is {block}.\n{thought}",
             "nothing was answered",
         ),
         Case(
             "cheat",
             "thought, not answered",
-            asked("", f"It is {gold}."),
+            writer.whole("", f"It is {gold}."),
             "the answer's place is empty",
         ),
         Case(
             "cheat",
             "thinking unclosed",
-            f"{think}\n{_WORK}\n{block(gold)}",
+            f"{think}\n{WORK}\n{block}",
             "all of it is thinking",
         ),
         Case(
             "cheat",
             "answer unclosed",
-            asked(gold).removesuffix(closing),
+            writer.whole(gold).removesuffix(writer.closing),
             "the closing tag is missing",
         ),
-        Case("cheat", "answer in an answer", asked(block(gold)), "nested tags"),
+        Case("cheat", "answer in an answer", writer.whole(block), "nested tags"),
         Case(
-            "cheat", "thinking in the answer", asked(f"{think}{gold}{thought}", ""), "nested tags"
+            "cheat",
+            "thinking in the answer",
+            writer.whole(f"{think}{gold}{thought}", ""),
+            "nested tags",
         ),
     ]
-    for order, (a, b) in {"wrong, right": (other, gold), "right, wrong": (gold, other)}.items():
-        found.append(Case("cheat", f"two tags: {order}", f"{asked(a)}\n{block(b)}", "two guesses"))
-        found.append(
-            Case(
-                "cheat",
-                f"two layouts: {order}",
-                f"{asked(a)}\n{asked(b)}",
-                "two guesses, each thought about",
-            )
-        )
-        found.append(Case("cheat", f"two in one: {order}", asked(f"{a} or {b}"), "two guesses"))
-        found.append(
-            Case(
-                "cheat",
-                f"two boxes: {order}",
-                asked(f"\\boxed{{{a}}} \\boxed{{{b}}}"),
-                "two guesses",
-            )
-        )
-    if value:
-        found.append(Case("wrong", "sign dropped", asked(_plain(-value)), "7 for -7"))
-    if sum(map(str.isdigit, plain)) > 1:
-        found.append(Case("wrong", "first digits", asked(plain[:-1]), "102 for 1024"))
-    return found
 
 
-def scored(spec: list, layout: Format) -> list[Scored]:
-    """The suite of every gold, paid by the rewards of `spec` (see `registry.find`)."""
-    found = []
-    for gold in GOLDS:
-        suite = cases(layout, gold, QUESTION.format(gold))
-        context = (
-            [c.completion for c in suite],
-            [gold] * len(suite),
-            layout,
-            [c.truncated for c in suite],
-        )
-        parts, totals = registry.parts(spec, *context), registry.total(spec, *context)
-        found += [
-            Scored(gold, c, {name: p[n] for name, p in parts.items()}, totals[n])
-            for n, c in enumerate(suite)
+def _two_answers(writer: _Writer, gold: str, value: Fraction) -> list[Case]:
+    other = _plain(value + 1)
+    suite = []
+    for order, first, last in (("wrong, right", other, gold), ("right, wrong", gold, other)):
+        two_tags = f"{writer.whole(first)}\n{writer.block(last)}"
+        two_layouts = f"{writer.whole(first)}\n{writer.whole(last)}"
+        in_one = writer.whole(f"{first} or {last}")
+        two_boxes = writer.whole(f"\\boxed{{{first}}} \\boxed{{{last}}}")
+        both_thought = "two guesses, each thought about"
+        suite += [
+            Case("cheat", f"two tags: {order}", two_tags, "two guesses"),
+            Case("cheat", f"two layouts: {order}", two_layouts, both_thought),
+            Case("cheat", f"two in one: {order}", in_one, "two guesses"),
+            Case("cheat", f"two boxes: {order}", two_boxes, "two guesses"),
         ]
-    return found
+    return suite
 
 
-def lint(spec: list, layout: Format) -> list[Finding]:
-    """What is wrong with the rewards of `spec` in a layout; of each rule and pair of cases only the first gold."""
-    found: dict[tuple, Finding] = {}
-
-    def report(rule: str, gold: str, *scores: tuple[str, float]) -> None:
-        found.setdefault(
-            (rule, *(name for name, _ in scores)), Finding(rule, layout.name, gold, scores)
-        )
-
-    suite = scored(spec, layout)
-    for gold in GOLDS:
-        kinds: dict[str, list[tuple[str, float]]] = {}
-        for s in suite:
-            if s.gold == gold:
-                kinds.setdefault(s.case.kind, []).append((s.case.name, s.total))
-        least_right, least_wrong = (
-            min(kinds[kind], key=lambda pair: pair[1]) for kind in ("right", "wrong")
-        )
-        best_wrong, best_empty = (
-            max(kinds[kind], key=lambda pair: pair[1]) for kind in ("wrong", "empty")
-        )
-        if least_right[1] <= best_wrong[1]:
-            report("right > wrong", gold, least_right, best_wrong)
-        if least_wrong[1] < best_empty[1]:
-            report("wrong >= empty", gold, least_wrong, best_empty)
-        for cheat in kinds["cheat"]:
-            if least_right[1] <= cheat[1]:
-                report("right > cheat", gold, least_right, cheat)
-            elif least_wrong[1] < cheat[1]:
-                report("wrong >= cheat", gold, least_wrong, cheat)
-    for name, _, pay in spec:
-        paid = {s.parts[name] for s in suite}
-        if len(paid) == 1:
-            report("no reward is constant", "any", (f"{name} of every case", paid.pop()))
-        for pair in _half_seen(name, pay, layout):
-            report("both tags of a pair count", GOLDS[0], *pair)
-    return [*found.values()]
-
-
-def _half_seen(name: str, pay: Callable, layout: Format) -> list[tuple[tuple[str, float], ...]]:
-    """Where doubling one tag of a pair changes what a reward of layout pays, and doubling the other does not.
-
-    So unsloth's `<answerr>` shows, which is one of four tags that are counted: the others keep their sum from being constant.
-    """
-    if layout.answer[0] == registry.BOX:  # a brace is no tag
-        return []
-    suite, pairs = (
-        {c.name: c.completion for c in cases(layout, GOLDS[0], "")},
-        (layout.thinking, layout.answer),
-    )
-    texts = [suite["right as asked"], suite["wrong as asked"]]
-    texts += [texts[0].replace(tag, tag * 2) for pair in pairs for tag in pair]
-    right, wrong, *doubled = pay(
-        texts, golds=[GOLDS[0]] * len(texts), layout=layout, truncated=[False] * len(texts)
-    )
-    if right != wrong:  # a reward of answers may read the tags as it likes
-        return []
-    found = []
-    for pair, scores in zip(pairs, (doubled[:2], doubled[2:]), strict=True):
-        if scores.count(right) == 1:
-            found.append(
-                (
-                    (f"{name} of right as asked", right),
-                    (f"{name} with {pair[scores.index(right)]} twice", right),
-                )
-            )
-    return found
+def _wrong_for_some_golds(writer: _Writer, value: Fraction) -> list[Case]:
+    suite = []
+    plain = _plain(value)
+    if value:
+        suite.append(Case("wrong", "sign dropped", writer.whole(_plain(-value)), "7 for -7"))
+    if sum(map(str.isdigit, plain)) > 1:
+        suite.append(Case("wrong", "first digits", writer.whole(plain[:-1]), "102 for 1024"))
+    return suite
 
 
 def _plain(value: Fraction) -> str:
     return f"{float(value):.10g}"
+
+
+def score(rewards: list[WeightedReward], layout: Format) -> list[Scored]:
+    """The suite of every gold answer, as the rewards pay it."""
+    scored = []
+    for gold in GOLDS:
+        suite = cases(layout, gold, QUESTION.format(gold))
+        batch = Batch(
+            texts=[case.completion for case in suite],
+            golds=[gold] * len(suite),
+            layout=layout,
+            truncated=[case.truncated for case in suite],
+        )
+        paid = registry.parts(rewards, batch)
+        totals = registry.total(rewards, paid)
+        for place, case in enumerate(suite):
+            parts = {name: scores[place] for name, scores in paid.items()}
+            scored.append(Scored(gold, case, parts, totals[place]))
+    return scored
+
+
+class _Report:
+    """Collects findings in one layout; of each rule and pair of cases only the first gold's."""
+
+    def __init__(self, layout: Format):
+        self.layout = layout
+        self.findings: dict[tuple[str, ...], Finding] = {}
+
+    def add(self, rule: str, gold: str, *scores: tuple[str, float]) -> None:
+        names = [name for name, _ in scores]
+        finding = Finding(rule, self.layout.name, gold, scores)
+        self.findings.setdefault((rule, *names), finding)
+
+
+def findings(rewards: list[WeightedReward], layout: Format) -> list[Finding]:
+    """What is wrong with a set of rewards in a layout; empty if it pays in the right order."""
+    report = _Report(layout)
+    scored = score(rewards, layout)
+    for gold in GOLDS:
+        _check_order(report, gold, [entry for entry in scored if entry.gold == gold])
+    for reward in rewards:
+        paid = {entry.parts[reward.name] for entry in scored}
+        if len(paid) == 1:
+            whole_suite = (f"{reward.name} of every case", paid.pop())
+            report.add("no reward is constant", "any", whole_suite)
+        for pair in _half_seen(reward, layout):
+            report.add("both tags of a pair count", GOLDS[0], *pair)
+    return list(report.findings.values())
+
+
+def _check_order(report: _Report, gold: str, scored: list[Scored]) -> None:
+    """Report every pair of one gold's cases that is paid in the wrong order."""
+    kinds: dict[str, list[tuple[str, float]]] = {}
+    for entry in scored:
+        kinds.setdefault(entry.case.kind, []).append((entry.case.name, entry.total))
+
+    def total(pair: tuple[str, float]) -> float:
+        return pair[1]
+
+    least_right, least_wrong = min(kinds["right"], key=total), min(kinds["wrong"], key=total)
+    best_wrong, best_empty = max(kinds["wrong"], key=total), max(kinds["empty"], key=total)
+    if total(least_right) <= total(best_wrong):
+        report.add("right > wrong", gold, least_right, best_wrong)
+    if total(least_wrong) < total(best_empty):
+        report.add("wrong >= empty", gold, least_wrong, best_empty)
+    for cheat in kinds["cheat"]:
+        if total(least_right) <= total(cheat):
+            report.add("right > cheat", gold, least_right, cheat)
+        elif total(least_wrong) < total(cheat):
+            report.add("wrong >= cheat", gold, least_wrong, cheat)
+
+
+def _half_seen(reward: WeightedReward, layout: Format) -> list[tuple[tuple[str, float], ...]]:
+    """The pairs of tags of which a reward of layout sees only one, each as two (case, score) pairs.
+
+    It sees a tag if doubling the tag changes what it pays. So unsloth's typo `<answerr>` shows,
+    which is one of four tags that are counted: the others keep their sum from being constant.
+    """
+    if asks_for_box(layout):  # a brace is no tag
+        return []
+    gold = GOLDS[0]
+    suite = {case.name: case.completion for case in cases(layout, gold, "")}
+    right, wrong = suite["right as asked"], suite["wrong as asked"]
+    texts = [right, wrong]
+    for tag in (*layout.thinking, *layout.answer):
+        texts.append(right.replace(tag, tag * 2))
+    batch = Batch(texts, [gold] * len(texts), layout, truncated=[False] * len(texts))
+    paid_right, paid_wrong, *paid_doubled = reward.pay(batch)
+    if paid_right != paid_wrong:  # a reward of answers may read the tags as it likes
+        return []
+    half_seen = []
+    for pair, scores in ((layout.thinking, paid_doubled[:2]), (layout.answer, paid_doubled[2:])):
+        if scores.count(paid_right) == 1:
+            unseen = pair[scores.index(paid_right)]
+            as_asked = (f"{reward.name} of right as asked", paid_right)
+            doubled = (f"{reward.name} with {unseen} twice", paid_right)
+            half_seen.append((as_asked, doubled))
+    return half_seen

@@ -1,126 +1,165 @@
-"""Training conversations: what a row of any of our files says as messages, and as token ids with the answers marked."""
+"""Reads a row of any of our files as a conversation, and encodes it with the answers marked.
 
-from lib import chat, models
+A row becomes messages, and then token ids with labels: only the assistant's words are learned.
+"""
+
+from lib import chat
 from lib.errors import UserError
 from lib.grading import latex
 from lib.grading.formats import Format
+from lib.inference.requests import user_turn
+from lib.models import Model
 
 LONGEST = 200  # characters of a final answer: what is longer is prose
 IGNORED = -100  # a label that has no part in the loss, by PyTorch's convention
 
 
 class Reader:
-    """Reads training rows for one model: its tokenizer and template, and a format for rows that are worked problems."""
+    """Reads training rows for one model, with its tokenizer and chat template.
 
-    def __init__(self, model: models.Model, layout: Format | None = None):
-        self.model, self.layout, self.tokenizer = model, layout, chat.load_tokenizer(model.path)
-        self.stops = chat.stop_token_ids(
-            self.tokenizer, chat.generation_config(model.path), user_turn=False
-        )
+    `layout` is the format in which worked problems are laid out; other rows need none.
+    """
+
+    def __init__(self, model: Model, layout: Format | None = None):
+        self.model, self.layout = model, layout
+        self.tokenizer = chat.load_tokenizer(model.path)
+        config = chat.generation_config(model.path)
+        self.stop_ids = chat.stop_token_ids(self.tokenizer, config, user_turn=False)
 
     def encode(self, place: str, row: dict) -> tuple[list[int], list[int]]:
-        """(input ids, labels) of a row; UserError, with its place, for another shape, or a template that never stops."""
+        """(token ids, labels) of a row.
+
+        UserError, with the row's place, for a row of another shape and for a chat template that
+        does not end the answer.
+        """
         messages = messages_of(place, row, self.layout)
         try:
-            ids, labels = encode(self.tokenizer, messages)
+            token_ids, labels = encode(self.tokenizer, messages)
         except ValueError as e:
             raise UserError(f"{place}: {e}") from None
-        if not ends_its_turns(self.tokenizer, labels, self.stops):
-            raise UserError(
-                f"{place}: {self.model.name}'s chat template does not end the answer with a token that the model stops on"
-            )
-        return ids, labels
+        if not ends_its_turn(labels, self.stop_ids):
+            what = "chat template does not end the answer with a token that the model stops on"
+            raise UserError(f"{place}: {self.model.name}'s {what}")
+        return token_ids, labels
+
+
+def within_length(
+    measured: list[tuple[int, dict, dict]], max_length: int
+) -> tuple[list[dict], list[dict]]:
+    """(examples of at most `max_length` tokens, the longest last; the other rows with `why`).
+
+    `measured` has (tokens, example, row) of each row. Nothing is cut: a conversation without its
+    end teaches not to end.
+    """
+    kept, dropped = [], []
+    for tokens, example, row in measured:
+        if tokens > max_length:
+            dropped.append({"why": f"too long: {tokens} tokens", **row})
+        else:
+            kept.append((tokens, example))
+    kept.sort(key=lambda pair: pair[0])
+    return [example for _, example in kept], dropped
 
 
 def messages_of(place: str, row: dict, layout: Format | None) -> list[dict]:
-    """The messages of one row: as they stand, of a Magpie row, or of a worked problem laid out in `layout`.
+    """The messages of one row of any shape.
 
-    UserError, with the place, for a row of another shape: silence would train on nothing.
+    It may hold messages, an instruction and its response, a worked problem, which is laid out in
+    `layout`, or a judge's prompt with the score that people gave. UserError, with the row's place,
+    for any other shape: silence would train on nothing.
     """
     if "messages" in row:
-        messages = row["messages"]
-        fine = isinstance(messages, list) and all(
-            isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages
-        )
-        if not fine or not messages or messages[-1].get("role") != "assistant":
-            raise UserError(
-                f"{place}: 'messages' must be role and content texts that end with the assistant's"
-            )
-        return messages
+        if _is_conversation(row["messages"]):
+            return row["messages"]
+        what = "'messages' must be role and content texts that end with the assistant's"
+        raise UserError(f"{place}: {what}")
     if "instruction" in row and "response" in row:
-        return [
-            {"role": "user", "content": row["instruction"]},
-            {"role": "assistant", "content": row["response"]},
-        ]
+        return [*user_turn(row["instruction"]), assistant_turn(row["response"])]
     if "question" in row and "answer" in row and layout:
-        return laid_out(
-            layout, row["question"], row.get("solution") or "", final_answer(place, row)
-        )
-    if (
-        "prompt" in row and "score" in row
-    ):  # a judge's: what is asked, and the score that people gave
-        return [
-            {"role": "user", "content": row["prompt"]},
-            {"role": "assistant", "content": str(row["score"])},
-        ]
-    raise UserError(
-        f"{place}: no messages, no instruction and response, no question and answer (has: {', '.join(row)})"
-    )
+        answer = final_answer(place, row)
+        return lay_out(layout, row["question"], row.get("solution") or "", answer)
+    if "prompt" in row and "score" in row:
+        return [*user_turn(row["prompt"]), assistant_turn(str(row["score"]))]
+    what = "no messages, no instruction and response, no question and answer"
+    raise UserError(f"{place}: {what} (has: {', '.join(row)})")
+
+
+def assistant_turn(text: str) -> dict:
+    """The message in which the assistant says `text`."""
+    return {"role": "assistant", "content": text}
+
+
+def _is_conversation(messages) -> bool:
+    """Whether it is a list of messages of text, of which the last is the assistant's."""
+    if not isinstance(messages, list) or not messages:
+        return False
+    all_texts = all(_is_message(message) for message in messages)
+    return all_texts and messages[-1].get("role") == "assistant"
+
+
+def _is_message(message) -> bool:
+    return isinstance(message, dict) and isinstance(message.get("content"), str)
 
 
 def final_answer(place: str, row: dict) -> str:
-    """The row's gold answer; UserError where it is no final answer: empty, or GSM8K's whole solution with its ####."""
+    """The row's gold answer, such as 72.
+
+    UserError if it is no final answer: empty, or GSM8K's whole solution with its ####.
+    """
     answer = str(row["answer"]).strip()
-    if not latex.canonical(answer) or "\n" in answer or "####" in answer or len(answer) > LONGEST:
+    is_solution = "\n" in answer or "####" in answer or len(answer) > LONGEST
+    if is_solution or not latex.canonical(answer):
         shown = answer if len(answer) < 60 else f"{answer[:57]}…"
-        raise UserError(
-            f"{place}: the answer {shown!r} is no final answer such as 72 (exp/prep_gsm8k.py makes such rows)"
-        )
+        what = "is no final answer such as 72 (exp/prep_gsm8k.py makes such rows)"
+        raise UserError(f"{place}: the answer {shown!r} {what}")
     return answer
 
 
-def laid_out(layout: Format, question: str, solution: str, answer: str) -> list[dict]:
-    """A worked problem as `layout` asks for it: its system prompt, the question, the solution as thinking and then the answer.
+def lay_out(layout: Format, question: str, solution: str, answer: str) -> list[dict]:
+    """A worked problem as `layout` asks for it.
 
-    `boxed` has no thinking tags, and a solution that ends with the box already is the whole text.
+    The messages are the system prompt, the question, and the solution as thinking with the answer
+    behind it. `boxed` has no thinking tags, and a solution that ends with the box already is the
+    whole text.
     """
-    if layout.name == "boxed":
-        text = (
-            solution
-            if layout.fits(solution)
-            else f"{solution}\nThe answer is {layout.answer[0]}{answer}{layout.answer[1]}"
-        )
+    opening, closing = layout.answer
+    if layout.name != "boxed":
+        think, thought = layout.thinking
+        text = f"{think}\n{solution}\n{thought}\n{opening}{answer}{closing}"
+    elif layout.fits(solution):
+        text = solution
     else:
-        (think, thought), (opened, closed) = layout.thinking, layout.answer
-        text = f"{think}\n{solution}\n{thought}\n{opened}{answer}{closed}"
-    asked = [
-        {"role": "system", "content": layout.system_prompt},
-        {"role": "user", "content": question},
-    ]
-    return [*asked, {"role": "assistant", "content": text}]
+        text = f"{solution}\nThe answer is {opening}{answer}{closing}"
+    system_turn = {"role": "system", "content": layout.system_prompt}
+    return [system_turn, *user_turn(question), assistant_turn(text)]
 
 
-def encode(tokenizer: object, messages: list[dict]) -> tuple[list[int], list[int]]:
-    """(input ids, labels) of a conversation as the model's template writes it; only the assistant's words are learned.
+def encode(tokenizer, messages: list[dict]) -> tuple[list[int], list[int]]:
+    """(token ids, labels) of a conversation as the model's chat template writes it.
 
-    The words, and what ends their turn, carry labels; a turn's header is given when the model is asked. ValueError where the
-    template does not write a conversation as the continuation of its beginning.
+    The assistant's words, and what ends its turn, carry labels: all else is IGNORED, and so is the
+    turn's header, which is given when the model is asked. ValueError if the template does not write
+    a conversation as the continuation of its beginning.
     """
-    text, spans = chat.render(tokenizer, messages, answer=False), []
+    text = chat.render(tokenizer, messages, answer=False)
+    learned_spans = []
     for place, message in enumerate(messages):
-        if message["role"] == "assistant":
-            asked = chat.render(tokenizer, messages[:place], answer=True)
-            said = chat.render(tokenizer, messages[: place + 1], answer=False)
-            if not text.startswith(asked) or not text.startswith(said.rstrip()):
-                raise ValueError("the chat template does not write a conversation turn by turn")
-            spans.append((len(asked), len(said.rstrip())))
+        if message["role"] != "assistant":
+            continue
+        before = chat.render(tokenizer, messages[:place], answer=True)
+        after = chat.render(tokenizer, messages[: place + 1], answer=False).rstrip()
+        if not text.startswith(before) or not text.startswith(after):
+            raise ValueError("the chat template does not write a conversation turn by turn")
+        learned_spans.append((len(before), len(after)))
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    labels = [i if any(start <= at < end for start, end in spans) else IGNORED
-              for i, (at, _) in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)]  # fmt: skip
+    labels = []
+    for token_id, (start, _) in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True):
+        is_learned = any(first <= start < end for first, end in learned_spans)
+        labels.append(token_id if is_learned else IGNORED)
     return encoding["input_ids"], labels
 
 
-def ends_its_turns(tokenizer: object, labels: list[int], stops: list[int]) -> bool:
-    """Whether the last learned token is one that the model stops on: else it learns to go on for ever."""
+def ends_its_turn(labels: list[int], stop_ids: list[int]) -> bool:
+    """Whether the last learned token is one that the model stops on: else it never learns to."""
     learned = [label for label in labels if label != IGNORED]
-    return bool(learned) and learned[-1] in stops
+    return bool(learned) and learned[-1] in stop_ids

@@ -1,4 +1,4 @@
-"""One training: memory tried first, resumed from the newest complete checkpoint, a batch halved where memory ends."""
+"""One training: try the memory first, resume from a checkpoint, halve the batch if memory ends."""
 
 import importlib.util
 from collections.abc import Callable
@@ -8,52 +8,57 @@ from pathlib import Path
 from lib.errors import UserError
 from lib.output_folder import OutputFolder, mark_complete
 from lib.progress import say
+from lib.training import policy, train_log
 
 GIB = 1024**3
+DROPPED = "dropped.jsonl"
 REPORTS = ("none", "trackio", "tensorboard", "wandb")  # each takes its key from the environment
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: `batch_size` sequences go through the model at once, times `gradient_accumulation` make a step."""
+    """Flags of every trainer: how long it trains and how fast.
+
+    `batch_size` sequences go through the model at once; `gradient_accumulation` times that make a
+    step. `save_steps` and `report_to` change no weight.
+    """
 
     learning_rate: float
-    epochs: float
-    batch_size: int
-    gradient_accumulation: int
-    save_steps: int
-    report_to: str
-    seed: int
+    epochs: float = 1.0
+    batch_size: int = 4
+    gradient_accumulation: int = 4
+    save_steps: int = 50
+    report_to: str = "none"
+    seed: int = 0
 
     def __post_init__(self):
-        for name in (
-            "learning_rate",
-            "epochs",
-            "batch_size",
-            "gradient_accumulation",
-            "save_steps",
-        ):
+        positive = ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "save_steps")
+        for name in positive:
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name} must be positive")
         if self.report_to not in REPORTS:
-            raise UserError(
-                f"--report_to {self.report_to}: none, or one of {', '.join(REPORTS[1:])}"
-            )
+            others = ", ".join(REPORTS[1:])
+            raise UserError(f"--report_to {self.report_to}: none, or one of {others}")
         if self.report_to != "none" and not importlib.util.find_spec(self.report_to):
-            raise UserError(
-                f"--report_to {self.report_to}: it is not installed; pip install {self.report_to}"
-            )
+            what = f"it is not installed; pip install {self.report_to}"
+            raise UserError(f"--report_to {self.report_to}: {what}")
 
     @property
     def settings(self) -> dict:
         """What of it changes the weights."""
-        return {k: v for k, v in asdict(self).items() if k not in ("save_steps", "report_to")}
+        settings = asdict(self)
+        del settings["save_steps"], settings["report_to"]
+        return settings
 
     def arguments(self, batch_size: int, gradient_accumulation: int) -> dict:
-        """What every trainer here is given: linear decay after a short warm-up, each step logged, two checkpoints kept."""
+        """The arguments that every trainer here is given.
+
+        They are linear decay after a short warm-up, a log line for each step, and two checkpoints
+        kept.
+        """
         import torch
 
-        gpu = torch.cuda.is_available()
+        has_gpu = torch.cuda.is_available()
         return {
             "learning_rate": self.learning_rate,
             "num_train_epochs": self.epochs,
@@ -64,7 +69,7 @@ class Schedule:
             "optim": "adamw_torch",
             "weight_decay": 0.0,
             "max_grad_norm": 1.0,
-            "bf16": gpu,
+            "bf16": has_gpu,
             "logging_steps": 1,
             "save_steps": self.save_steps,
             "save_total_limit": 2,
@@ -72,7 +77,7 @@ class Schedule:
             "data_seed": self.seed,
             "report_to": self.report_to,
             "disable_tqdm": True,
-            "gradient_checkpointing": gpu,
+            "gradient_checkpointing": has_gpu,
         }
 
 
@@ -80,112 +85,134 @@ def run(
     folder: OutputFolder,
     schedule: Schedule,
     start: Callable[[int, int], tuple],
-    largest: Callable[[object, int], dict],
+    largest_batch: Callable[..., dict],
 ) -> tuple:
     """Train to the end and return what `start` returned: (policy, trainer).
 
-    `start(batch_size, gradient_accumulation)` loads both anew; `largest(trainer, batch_size)` is the largest batch of inputs that
-    can come: it goes through the model before the first step, so that memory ends now or not at all. Where it ends, half the
-    batch and twice the accumulation make the same steps. UserError: a batch that cannot be halved does not fit.
+    `start(batch_size, gradient_accumulation)` loads both anew. `largest_batch(trainer, batch_size)`
+    is the largest batch of inputs that can come; it goes through the model before the first step,
+    so that memory ends now or not at all. If it ends, half the batch and twice the accumulation
+    make the same steps. UserError if a batch that cannot be halved does not fit.
     """
     from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-    from transformers import PrinterCallback
 
-    batch_size, gradient_accumulation = schedule.batch_size, schedule.gradient_accumulation
+    batch_size = schedule.batch_size
+    gradient_accumulation = schedule.gradient_accumulation
     while True:
         trained = trainer = None
         try:
             trained, trainer = start(batch_size, gradient_accumulation)
-            trainer.remove_callback(
-                PrinterCallback
-            )  # it prints every log line to stdout; vital_signs says what there is to say
-            trainer.add_callback(_marker())
-            trainer.add_callback(_prober(trainer, batch_size, largest))
-            checkpoint = folder.checkpoint()
-            if checkpoint:
-                trainer.add_callback(_restorer(checkpoint))
-                say(f"goes on from {checkpoint.name}")
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            _train(folder, trainer, batch_size, largest_batch)
             return trained, trainer
         except RuntimeError as e:
             if not should_reduce_batch_size(e):
                 raise
         if batch_size % 2:
-            raise UserError(f"out of memory with --batch_size {batch_size}, which cannot be halved; shorten --max_length, "
-                                "lower --lora_rank or use --load_in_4bit")  # fmt: skip
+            what = f"out of memory with --batch_size {batch_size}, which cannot be halved"
+            advice = "shorten --max_length, lower --lora_rank or use --load_in_4bit"
+            raise UserError(f"{what}; {advice}")
         del trained, trainer
         clear_device_cache(garbage_collection=True)
-        batch_size, gradient_accumulation = batch_size // 2, gradient_accumulation * 2
-        say(
-            f"out of memory: now --batch_size {batch_size} --gradient_accumulation {gradient_accumulation}, the same steps"
-        )
+        batch_size //= 2
+        gradient_accumulation *= 2
+        flags = f"--batch_size {batch_size} --gradient_accumulation {gradient_accumulation}"
+        say(f"out of memory: now {flags}, the same steps")
 
 
-def _marker() -> object:
+def _train(
+    folder: OutputFolder, trainer, batch_size: int, largest_batch: Callable[..., dict]
+) -> None:
+    """Train from the newest complete checkpoint, or from the beginning."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)  # it prints every log line, which train_log does
+    trainer.add_callback(_checkpoint_marker())
+    trainer.add_callback(_memory_trial(trainer, batch_size, largest_batch))
+    checkpoint = folder.checkpoint()
+    if checkpoint:
+        trainer.add_callback(_adapter_restorer(checkpoint))
+        say(f"goes on from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def longest_examples(trainer, batch_size: int) -> dict:
+    """The largest batch of a data set whose longest examples come last."""
+    examples = trainer.train_dataset
+    last_places = range(len(examples))[-batch_size:]
+    return trainer.data_collator([examples[place] for place in last_places])
+
+
+def finish(folder: OutputFolder, trained: policy.Policy, keep: tuple[str, ...] = ()) -> None:
+    """Make the finished folder of the trained weights, the log, and the files in `keep`."""
+    folder.finish(lambda whole: policy.save(trained, whole), keep=(train_log.LOG, *keep))
+
+
+def _checkpoint_marker():
     """A TrainerCallback that marks each checkpoint as complete once all of it is written."""
     from transformers import TrainerCallback
 
-    class MarksComplete(TrainerCallback):
+    class CheckpointMarker(TrainerCallback):
         def on_save(self, args, state, control, **kwargs):
             mark_complete(Path(args.output_dir, f"checkpoint-{state.global_step}"))
 
-    return MarksComplete()
+    return CheckpointMarker()
 
 
-def _restorer(checkpoint: Path) -> object:
-    """A TrainerCallback that loads the learned adapter of a checkpoint that also holds a reference: transformers 5.17 loads only
-    the reference then, which lies in a folder of its own, and goes on from zero without a word."""
+def _adapter_restorer(checkpoint: Path):
+    """A TrainerCallback that loads the learned adapter of a checkpoint that also holds a reference.
+
+    The reference lies in a folder of its own. transformers 5.17 loads only that one, and goes on
+    from a learned adapter of zero without a word.
+    """
     from transformers import TrainerCallback
 
-    class LoadsLearnedAdapter(TrainerCallback):
+    class AdapterRestorer(TrainerCallback):
         def on_train_begin(self, args, state, control, model=None, **kwargs):
             if (checkpoint / "ref").is_dir():
                 model.load_adapter(str(checkpoint), "default", is_trainable=True)
                 model.set_adapter("default")
 
-    return LoadsLearnedAdapter()
+    return AdapterRestorer()
 
 
-def _prober(trainer: object, batch_size: int, largest: Callable[[object, int], dict]) -> object:
-    """A TrainerCallback that sends the largest batch forward and backward before the first step, and forgets it.
+def _memory_trial(trainer, batch_size: int, largest_batch: Callable[..., dict]):
+    """A TrainerCallback that sends the largest batch forward and backward, and forgets it.
 
-    The optimizer's two moments, which the first step will make, take their room meanwhile.
+    It runs before the first step. The optimizer's two moments, which the first step will make, take
+    their room meanwhile.
     """
     import torch
     from transformers import TrainerCallback
 
-    class TriesMemory(TrainerCallback):
+    class MemoryTrial(TrainerCallback):
         def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
-            if args.distributed_state.distributed_type not in (
-                "NO",
-                "MULTI_GPU",
-            ):  # a sharded backward is a step of its engine
+            # Where weights are sharded, a backward pass is a step of the engine that shards them.
+            if args.distributed_state.distributed_type not in ("NO", "MULTI_GPU"):
                 return
-            learned = [p for p in model.parameters() if p.requires_grad]
-            moments = (
-                []
-                if state.global_step
-                else [torch.empty_like(p) for p in learned for _ in range(2)]
-            )
-            inputs = {
-                k: v.to(args.device) if hasattr(v, "to") else v
-                for k, v in largest(trainer, batch_size).items()
-            }
+            moments = []
+            if not state.global_step:
+                learned = [weights for weights in model.parameters() if weights.requires_grad]
+                moments = [torch.empty_like(weights) for weights in learned * 2]
+            inputs = _to_device(largest_batch(trainer, batch_size), args.device)
             model.train()
-            trainer.current_gradient_accumulation_steps = (
-                args.gradient_accumulation_steps
-            )  # as each step of the loop does
+            # As each step of the training does:
+            trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
             with trainer.compute_loss_context_manager():
                 loss = trainer.compute_loss(model, inputs)
             trainer.accelerator.backward(loss)
             model.zero_grad(set_to_none=True)
-            trainer._metrics["train"].clear()  # its figures are of no step
+            trainer._metrics["train"].clear()  # they are figures of no step
             if torch.cuda.is_available():
-                most, of = (
-                    torch.cuda.max_memory_allocated() / GIB,
-                    torch.cuda.get_device_properties(0).total_memory / GIB,
-                )
-                say(f"the largest batch takes {most:.1f} of {of:.0f} GiB")
+                used = torch.cuda.max_memory_allocated() / GIB
+                total = torch.cuda.get_device_properties(0).total_memory / GIB
+                say(f"the largest batch takes {used:.1f} of {total:.0f} GiB")
             del moments
 
-    return TriesMemory()
+    return MemoryTrial()
+
+
+def _to_device(inputs: dict, device) -> dict:
+    moved = {}
+    for name, value in inputs.items():
+        moved[name] = value.to(device) if hasattr(value, "to") else value
+    return moved

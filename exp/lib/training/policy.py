@@ -1,177 +1,213 @@
-"""A model that is trained: loaded by unsloth or by transformers and PEFT, and saved whole."""
+"""The model that is trained: loaded by unsloth or by transformers and PEFT, and saved whole."""
 
 import contextlib
+import importlib.util
 import os
+import shutil
 import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lib import models
+from lib import chat, cli, models
 from lib.errors import UserError, near
 
 BACKENDS = ("auto", "unsloth", "hf")
 ALL_LINEAR = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+# With vLLM beside the training on one GPU, its share of the memory: as in the GSM8K pipeline.
+VLLM_MEMORY_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Flags of every trainer: which weights are trained.
+
+    Rank 0 trains all of them. A model that comes with an adapter has that adapter trained on.
+    """
+
+    lora_rank: int = 64
+    lora_alpha: int = 128
+    lora_targets: str = ALL_LINEAR  # names of modules, by commas
+    load_in_4bit: bool = False
+
+    def __post_init__(self):
+        if self.lora_rank < 0:
+            what = "0 for all weights, or the adapter's rank"
+            raise UserError(f"--lora_rank {self.lora_rank}: {what}")
+        if self.load_in_4bit and not self.lora_rank:
+            what = "trains an adapter beside frozen weights; give --lora_rank, such as 64"
+            raise UserError(f"--load_in_4bit {what}")
+
+    @property
+    def targets(self) -> list[str]:
+        return cli.comma_list(self.lora_targets)
 
 
 @dataclass(frozen=True)
 class Loading:
-    """How a policy is loaded. `lora_rank` 0 trains every weight; a model with an adapter has that trained on. Tokens."""
+    """How a policy is loaded."""
 
     model: models.Model
+    lora: Lora
+    max_length: int  # tokens
     backend: str = "auto"
-    lora_rank: int = 0
-    lora_alpha: int = 128
-    lora_targets: str = ALL_LINEAR  # names of modules, by commas
-    max_length: int = 2048
-    load_in_4bit: bool = False
-    vision: bool = False  # a model that reads images, with its processor in the tokenizer's place
-    fast_inference: bool = False  # unsloth loads the model into vLLM as well, which samples from the weights that are trained
-    gpu_share: float = 0.8  # of the memory, with fast_inference: the seed's
     seed: int = 0
+    vision: bool = False  # reads images; its processor takes the tokenizer's place
+    fast_inference: bool = False  # unsloth shares the weights with vLLM, which samples from them
 
     def __post_init__(self):
         if self.backend not in BACKENDS:
             raise UserError(f"no backend {self.backend!r}; {near(self.backend, BACKENDS)}")
-        if self.lora_rank < 0:
-            raise UserError(
-                f"--lora_rank {self.lora_rank}: 0 for all weights, or the adapter's rank"
-            )
-        if self.load_in_4bit and not self.lora_rank:
-            raise UserError(
-                "--load_in_4bit trains an adapter beside frozen weights; give --lora_rank, such as 64"
-            )
-
-    @property
-    def targets(self) -> list[str]:
-        return [name.strip() for name in self.lora_targets.split(",") if name.strip()]
 
     @property
     def settings(self) -> dict:
         """What of it changes the weights."""
-        facts = {
-            k: getattr(self, k)
-            for k in ("lora_rank", "lora_alpha", "lora_targets", "max_length", "load_in_4bit")
-        }
         return {
             "model": models.identity(self.model),
-            "backend": chosen(self.backend, self.vision),
-            **facts,
+            "backend": choose_backend(self.backend, self.vision),
+            "lora_rank": self.lora.lora_rank,
+            "lora_alpha": self.lora.lora_alpha,
+            "lora_targets": self.lora.lora_targets,
+            "max_length": self.max_length,
+            "load_in_4bit": self.lora.load_in_4bit,
         }
 
 
 @dataclass
 class Policy:
-    model: object
-    tokenizer: object
-    backend: str
+    """A loaded model. `tokenizer` is the processor of a model that reads images."""
+
+    model: Any  # of transformers, or of PEFT around it
+    tokenizer: Any
     is_lora: bool
 
 
-def chosen(backend: str, vision: bool = False) -> str:
-    """`unsloth` wherever it is installed (on a GPU, and on a CPU for text), else `hf`."""
-    import importlib.util
-    import shutil
-
+def choose_backend(backend: str, vision: bool = False) -> str:
+    """`unsloth` for `auto` if it is installed, else `hf`; on a CPU unsloth trains text only."""
     if backend != "auto":
         return backend
-    runs = importlib.util.find_spec("unsloth") and (not vision or shutil.which("nvidia-smi"))
-    return "unsloth" if runs else "hf"
+    if not importlib.util.find_spec("unsloth"):
+        return "hf"
+    has_gpu = shutil.which("nvidia-smi") is not None
+    return "unsloth" if has_gpu or not vision else "hf"
 
 
 def begin(backend: str = "hf", vision: bool = False) -> str:
-    """Import what the backend needs, in its order and without its dozens of lines, before anything else imports transformers.
+    """Import what the backend needs, before anything else imports transformers; returns its name.
 
-    Returns the backend that was chosen.
+    The libraries are kept from writing their dozens of lines.
     """
     import logging
 
-    bars = {} if sys.stderr.isatty() else {"TQDM_DISABLE": "1"}  # in a log a bar is one long line
-    for name, value in (
-        {"TRANSFORMERS_VERBOSITY": "error", "UNSLOTH_DISABLE_STATISTICS": "1"} | bars
-    ).items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # in a log a bar is one long line
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    if (backend := chosen(backend, vision)) == "unsloth":
+    backend = choose_backend(backend, vision)
+    if backend == "unsloth":
         with contextlib.redirect_stdout(sys.stderr):  # it greets on stdout, where only data goes
-            import unsloth  # noqa: F401  before trl and transformers, which it mends
+            import unsloth  # noqa: F401  before trl and transformers, which it patches
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
     return backend
 
 
-def load(how: Loading) -> Policy:
-    """The policy, with an adapter added where `lora_rank` says so. UserError: the model or the targets do not fit."""
+def load(loading: Loading) -> Policy:
+    """The policy, with a new adapter if `lora_rank` asks for one and the model has none.
+
+    UserError if a LoRA target matches no module of the model.
+    """
     with contextlib.redirect_stdout(sys.stderr):
-        return _by_unsloth(how) if begin(how.backend, how.vision) == "unsloth" else _by_hf(how)
+        if begin(loading.backend, loading.vision) == "unsloth":
+            return _load_by_unsloth(loading)
+        return _load_by_transformers(loading)
 
 
-def _by_unsloth(how: Loading) -> Policy:
+def _load_by_unsloth(loading: Loading) -> Policy:
     import torch
     from unsloth import FastLanguageModel, FastVisionModel
 
-    loader = FastVisionModel if how.vision else FastLanguageModel
-    # On a CPU there is memory, and to compute activations twice costs a tenth of the time.
+    model, lora = loading.model, loading.lora
+    loader = FastVisionModel if loading.vision else FastLanguageModel
+    # A CPU has memory enough, and computing activations twice costs a tenth of the time.
     checkpointing = "unsloth" if torch.cuda.is_available() else False
-    fast = {
-        "fast_inference": True,
-        "max_lora_rank": how.lora_rank,
-        "gpu_memory_utilization": how.gpu_share,
-    }
-    model, tokenizer = loader.from_pretrained(
-        how.model.adapter or how.model.path, max_seq_length=how.max_length, dtype=_dtype(how.model),
-        load_in_4bit=how.load_in_4bit, full_finetuning=not how.lora_rank,
-        use_gradient_checkpointing=checkpointing, **(fast if how.fast_inference else {}))  # fmt: skip
-    if how.lora_rank and not how.model.adapter:
-        _check_targets(model, how.targets)
-        model = loader.get_peft_model(
-            model, r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0, bias="none", target_modules=how.targets,
-            use_gradient_checkpointing=checkpointing, random_state=how.seed)  # fmt: skip
-    return Policy(model, tokenizer, "unsloth", bool(how.lora_rank))
-
-
-def _by_hf(how: Loading) -> Policy:
-    from transformers import (
-        AutoModelForCausalLM,
-        AutoModelForImageTextToText,
-        AutoProcessor,
-        BitsAndBytesConfig,
-        set_seed,
+    sharing = {}
+    if loading.fast_inference:
+        sharing["fast_inference"] = True
+        sharing["max_lora_rank"] = lora.lora_rank
+        sharing["gpu_memory_utilization"] = VLLM_MEMORY_SHARE
+    loaded, tokenizer = loader.from_pretrained(
+        model.adapter or model.path,
+        max_seq_length=loading.max_length,
+        dtype=_dtype(model),
+        load_in_4bit=lora.load_in_4bit,
+        full_finetuning=not lora.lora_rank,
+        use_gradient_checkpointing=checkpointing,
+        **sharing,
     )
+    if lora.lora_rank and not model.adapter:
+        _check_targets(loaded, lora.targets)
+        loaded = loader.get_peft_model(
+            loaded,
+            r=lora.lora_rank,
+            lora_alpha=lora.lora_alpha,
+            lora_dropout=0,
+            bias="none",
+            target_modules=lora.targets,
+            use_gradient_checkpointing=checkpointing,
+            random_state=loading.seed,
+        )
+    return Policy(loaded, tokenizer, bool(lora.lora_rank))
 
-    from lib import chat
+
+def _load_by_transformers(loading: Loading) -> Policy:
+    import transformers
+
     from lib.training import trl_on_cpu
 
+    model, lora = loading.model, loading.lora
     trl_on_cpu.stand_in()
-    set_seed(how.seed)
-    extra = (
-        {"quantization_config": BitsAndBytesConfig(load_in_4bit=True)} if how.load_in_4bit else {}
-    )
-    loader = AutoModelForImageTextToText if how.vision else AutoModelForCausalLM
-    model = loader.from_pretrained(how.model.path, dtype=_dtype(how.model) or "auto", **extra)
-    if how.model.adapter:
+    transformers.set_seed(loading.seed)
+    extra = {}
+    if lora.load_in_4bit:
+        extra["quantization_config"] = transformers.BitsAndBytesConfig(load_in_4bit=True)
+    if loading.vision:
+        loader = transformers.AutoModelForImageTextToText
+        tokenizer = transformers.AutoProcessor.from_pretrained(model.path)
+    else:
+        loader = transformers.AutoModelForCausalLM
+        tokenizer = chat.load_tokenizer(model.path)
+    loaded = loader.from_pretrained(model.path, dtype=_dtype(model) or "auto", **extra)
+    if model.adapter:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, how.model.adapter, is_trainable=True)
-    elif how.lora_rank:
+        loaded = PeftModel.from_pretrained(loaded, model.adapter, is_trainable=True)
+    elif lora.lora_rank:
         from peft import LoraConfig, get_peft_model
 
-        _check_targets(model, how.targets)
-        model = get_peft_model(model, LoraConfig(r=how.lora_rank, lora_alpha=how.lora_alpha, lora_dropout=0.0, bias="none",
-                                                 target_modules=how.targets, task_type="CAUSAL_LM"))  # fmt: skip
-    words = (
-        AutoProcessor.from_pretrained(how.model.path)
-        if how.vision
-        else chat.load_tokenizer(how.model.path)
-    )
-    return Policy(model, words, "hf", bool(how.lora_rank))
+        _check_targets(loaded, lora.targets)
+        config = LoraConfig(
+            r=lora.lora_rank,
+            lora_alpha=lora.lora_alpha,
+            lora_dropout=0.0,
+            bias="none",
+            target_modules=lora.targets,
+            task_type="CAUSAL_LM",
+        )
+        loaded = get_peft_model(loaded, config)
+    return Policy(loaded, tokenizer, bool(lora.lora_rank))
 
 
-def _dtype(model: models.Model) -> object:
-    """The precision that the model's facts ask for; None leaves it to the library. On a CPU fp32: an update of 1e-4 of a weight
-    is lost in bf16's eight bits, and without AMX it is no faster."""
+def _dtype(model: models.Model):
+    """The torch dtype that the model's facts ask for; None leaves it to the library.
+
+    A CPU trains in fp32: an update of 1e-4 of a weight is lost in bf16's eight bits, and without
+    AMX bf16 is no faster.
+    """
     import torch
 
     if not torch.cuda.is_available():
@@ -179,18 +215,19 @@ def _dtype(model: models.Model) -> object:
     return None if model.dtype == "auto" else getattr(torch, model.dtype)
 
 
-def _check_targets(model: object, targets: list[str]) -> None:
-    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    if missing := [t for t in targets if t not in names]:
-        raise UserError(
-            f"LoRA target {missing[0]!r} matches no module; {near(missing[0], sorted(n for n in names if n))}"
-        )
+def _check_targets(model, targets: list[str]) -> None:
+    module_names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    for target in targets:
+        if target not in module_names:
+            known = sorted(name for name in module_names if name)
+            raise UserError(f"LoRA target {target!r} matches no module; {near(target, known)}")
 
 
 def save(policy: Policy, folder: Path) -> None:
-    """The trained weights (an adapter alone, if that is what was trained) and the tokenizer, as safetensors."""
-    only = (
-        {"selected_adapters": ["default"]} if policy.is_lora else {}
-    )  # TRL keeps a second one, the start's, as the reference
-    policy.model.save_pretrained(folder, safe_serialization=True, **only)
+    """The tokenizer and the trained weights, as safetensors: of LoRA only the adapter.
+
+    TRL keeps a second adapter, the start's, as the reference; it is left out.
+    """
+    which = {"selected_adapters": ["default"]} if policy.is_lora else {}
+    policy.model.save_pretrained(folder, safe_serialization=True, **which)
     policy.tokenizer.save_pretrained(folder)

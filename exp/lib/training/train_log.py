@@ -1,4 +1,7 @@
-"""What a training shows while it runs, and leaves behind: a line a while on stderr, every step's figures in a JSONL log."""
+"""The log of a training: every step's figures in a file, and a line on stderr once in a while.
+
+It also stops a training that has collapsed.
+"""
 
 import json
 import resource
@@ -7,128 +10,170 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import progress
-from lib.progress import say
+from lib.progress import clock, say
 
 LOG = "train_log.jsonl"
 EVERY_S = 30  # seconds between two lines
+WINDOW = 10  # logged steps that must agree before a run is stopped
 PACE = ("tokens_s", "memory_gib")
-# What TRL's GRPOTrainer logs: tokens, share of samples cut off, share of groups in which all were paid alike, nats, a norm.
-LENGTH, ALIKE = "completions/mean_length", "frac_reward_zero_std"
-GRPO = (
-    LENGTH,
+# Names of TRL's GRPOTrainer. Lengths are in tokens; clipped are the samples that were cut off; zero
+# standard deviation have the groups in which all samples were paid alike; KL is in nats.
+MEAN_LENGTH = "completions/mean_length"
+ZERO_VARIANCE = "frac_reward_zero_std"
+KL = "kl"
+SHOWN = ("loss", "grad_norm", *PACE)
+SHOWN_BY_GRPO = (
+    MEAN_LENGTH,
     "completions/clipped_ratio",
-    ALIKE,
-    "kl",
+    ZERO_VARIANCE,
+    KL,
     "clip_ratio/region_mean",
     "entropy",
     "grad_norm",
     *PACE,
 )
-WINDOW = 10  # logged steps that must agree before a run is stopped
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """When a run has collapsed: answers of fewer tokens, more groups all alike, a larger KL, each as a mean of ten steps."""
+    """Flags of GRPO: when a run has collapsed. Each bounds a mean of ten steps."""
 
-    min_length: float
-    max_alike: float
-    max_kl: float
+    min_length: int = 4  # tokens of an answer
+    max_zero_variance: float = 0.98  # share of the groups in which all answers are paid alike
+    max_kl: float = 10.0  # nats from the start
 
-    def broken(self, steps: list[dict]) -> str:
+    def collapse(self, steps: list[dict]) -> str:
         """Why the last steps are a collapse, in a sentence; empty if they are none."""
-
-        def mean(key: str) -> float | None:
-            values = [step[key] for step in steps if key in step]
-            return sum(values) / len(values) if len(values) == WINDOW else None
-
-        length, alike, kl = mean(LENGTH), mean(ALIKE), mean("kl")
+        length = _window_mean(steps, MEAN_LENGTH)
         if length is not None and length < self.min_length:
-            return f"answers have {length:.1f} tokens, under --min_length {self.min_length:g}: it has learned to say nothing"
-        if alike is not None and alike > self.max_alike:
-            return (f"in {alike:.0%} of the groups all answers were paid alike, over --max_zero_variance {self.max_alike:g}: "
-                    "nothing is left to learn from; use harder or easier questions")  # fmt: skip
+            what = f"answers have {length:.1f} tokens, under --min_length {self.min_length:g}"
+            return f"{what}: it has learned to say nothing"
+        share = _window_mean(steps, ZERO_VARIANCE)
+        if share is not None and share > self.max_zero_variance:
+            what = f"in {share:.0%} of the groups all answers were paid alike"
+            bound = f"over --max_zero_variance {self.max_zero_variance:g}"
+            advice = "nothing is left to learn from; use harder or easier questions"
+            return f"{what}, {bound}: {advice}"
+        kl = _window_mean(steps, KL)
         if kl is not None and kl > self.max_kl:
-            return f"the KL divergence from the start is {kl:.1f}, over --max_kl {self.max_kl:g}: lower the learning rate"
+            what = f"the KL divergence from the start is {kl:.1f}, over --max_kl {self.max_kl:g}"
+            return f"{what}: lower the learning rate"
         return ""
 
 
-def callback(
-    folder: Path,
-    shown: tuple[str, ...] = ("loss", "grad_norm", *PACE),
-    bounds: Bounds | None = None,
-) -> object:
-    """A TrainerCallback that appends each logged step to `folder`/train_log.jsonl and says how far the training is.
+def _window_mean(steps: list[dict], figure: str) -> float | None:
+    """The mean of a figure; None unless a whole window of steps has logged it."""
+    values = [step[figure] for step in steps if figure in step]
+    return sum(values) / len(values) if len(values) == WINDOW else None
 
-    After a kill the log goes on behind the checkpoint's step: what was logged after it is run, and logged, again. A collapse
-    saves a checkpoint, stops the training and leaves its reason in `why`.
+
+class TrainLog:
+    """The log file of a training that begins, or goes on, at step `first_step`.
+
+    After a kill it goes on behind the checkpoint's step: what was logged after it is run, and
+    logged, again.
+    """
+
+    def __init__(self, path: Path, first_step: int):
+        self.path, self.first_step = path, first_step
+        self.started = self.last_line = time.monotonic()
+        self.recent: deque[dict] = deque(maxlen=WINDOW)
+        self._counted: tuple[float, float] | None = None  # tokens, after so many seconds
+        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= first_step]
+        path.write_text("".join(kept), encoding="utf-8")
+
+    def add(self, step: int, figures: dict) -> None:
+        """Log a step's figures, and how fast it was."""
+        figures = figures | self._pace(figures.get("num_tokens"))
+        with open(self.path, "a", encoding="utf-8") as f:
+            f.write(json.dumps({"step": step, **figures}) + "\n")
+        self.recent.append(figures)
+
+    def _pace(self, tokens: float | None) -> dict:
+        """Seconds since this process began to train, the most memory so far in GiB, and tokens/s.
+
+        Tokens are counted since the step before.
+        """
+        seconds = time.monotonic() - self.started
+        pace = {"seconds": round(seconds, 3), "memory_gib": round(most_memory() / 2**30, 3)}
+        if tokens is None:
+            return pace
+        if self._counted:
+            tokens_before, seconds_before = self._counted
+            rate = (tokens - tokens_before) / (seconds - seconds_before)
+            pace["tokens_s"] = round(rate, 1)
+        self._counted = tokens, seconds
+        return pace
+
+    def show(self, step: int, max_steps: int, names: tuple[str, ...]) -> None:
+        """Say how far the training is: at the first step, at the last, and once in a while."""
+        now = time.monotonic()
+        is_due = now - self.last_line >= EVERY_S
+        if not is_due and step not in (self.first_step + 1, max_steps):
+            return
+        self.last_line = now
+        rate = (step - self.first_step) / (now - self.started)
+        left = clock((max_steps - step) / rate) if rate else "unknown"
+        latest = self.recent[-1]
+        figures = "  ".join(f"{name} {latest[name]:.3f}" for name in names if name in latest)
+        say(f"step {step:,}/{max_steps:,}  {figures}  {rate:.2f} steps/s  eta {left}")
+
+
+def callback(folder: Path, shown: tuple[str, ...] = SHOWN, bounds: Bounds | None = None):
+    """A TrainerCallback that keeps `folder`/train_log.jsonl and shows the figures in `shown`.
+
+    A collapse saves a checkpoint, stops the training and leaves its reason in `collapse`.
     """
     from transformers import TrainerCallback
 
-    class VitalSigns(TrainerCallback):
-        why = ""
+    class TrainLogCallback(TrainerCallback):
+        collapse = ""
 
         def on_train_begin(self, args, state, control, **kwargs):
-            self.path, self.first, self.started = folder / LOG, state.global_step, time.monotonic()
-            self.told, self.recent, self.tokens = self.started, deque(maxlen=WINDOW), None
-            kept = [
-                line for line in _lines(self.path) if json.loads(line)["step"] <= state.global_step
-            ]
-            self.path.write_text("".join(kept), encoding="utf-8")
+            self.log = TrainLog(folder / LOG, state.global_step)
 
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            figures = {
-                k: _number(v)
-                for k, v in (logs or {}).items()
-                if k != "epoch" and not k.startswith(("train_", "total_"))
-            }
+        def on_log(self, args, state, control, logs=None, model=None, **kwargs):
+            figures = step_figures(logs or {})
             if not figures:  # the summary at the end
                 return
-            figures |= self._pace(figures.get("num_tokens"))
-            with open(self.path, "a", encoding="utf-8") as f:
-                f.write(json.dumps({"step": state.global_step, **figures}) + "\n")
-            self.recent.append(figures)
-            self.why = bounds.broken(list(self.recent)) if bounds else ""
-            if (
-                not self.why
-                and state.global_step == self.first + WINDOW
-                and is_idle(kwargs["model"])
-            ):
-                self.why = f"after {WINDOW} steps the adapter is still all zero: nothing is learned"
-            if self.why:
-                control.should_save = control.should_training_stop = True
-            now = time.monotonic()
-            if now - self.told >= EVERY_S or state.global_step in (self.first + 1, state.max_steps):
-                self.told = now
-                rate = (state.global_step - self.first) / (now - self.started)
-                left = (
-                    progress.clock((state.max_steps - state.global_step) / rate)
-                    if rate
-                    else "unknown"
-                )
-                figures = "  ".join(f"{k} {figures[k]:.3f}" for k in shown if k in figures)
-                say(
-                    f"step {state.global_step:,}/{state.max_steps:,}  {figures}  {rate:.2f} steps/s  eta {left}"
-                )
+            self.log.add(state.global_step, figures)
+            self.collapse = self._collapse(state.global_step, model)
+            if self.collapse:
+                control.should_save = True
+                control.should_training_stop = True
+            self.log.show(state.global_step, state.max_steps, shown)
 
-        def _pace(self, tokens: float | None) -> dict:
-            """Seconds since this process began to train, tokens/s since the step before, and the most memory so far in GiB."""
-            seconds = time.monotonic() - self.started
-            pace = {"seconds": round(seconds, 3), "memory_gib": round(most_memory() / 2**30, 3)}
-            if tokens is not None:
-                if self.tokens:
-                    pace["tokens_s"] = round(
-                        (tokens - self.tokens[0]) / (seconds - self.tokens[1]), 1
-                    )
-                self.tokens = tokens, seconds
-            return pace
+        def _collapse(self, step: int, model) -> str:
+            if bounds:
+                reason = bounds.collapse(list(self.log.recent))
+                if reason:
+                    return reason
+            if step == self.log.first_step + WINDOW and is_idle(model):
+                return f"after {WINDOW} steps the adapter is still all zero: nothing is learned"
+            return ""
 
-    return VitalSigns()
+    return TrainLogCallback()
+
+
+def step_figures(logs: dict) -> dict:
+    """The figures of a step as the trainer logs them, without those of the whole training."""
+    figures = {}
+    for name, value in logs.items():
+        if name != "epoch" and not name.startswith(("train_", "total_")):
+            figures[name] = _as_number(value)
+    return figures
+
+
+def _as_number(value):
+    """The number that a figure is: unsloth's trainers log some as text."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def most_memory() -> int:
-    """The most bytes that this process has held so far: of the GPU's memory where there is one, else of the machine's."""
+    """The most bytes that this process has held: of the GPU's memory, else of the machine's."""
     import torch
 
     if torch.cuda.is_available():
@@ -136,29 +181,25 @@ def most_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def is_idle(model: object) -> bool:
-    """Whether the model has a LoRA adapter whose B matrices are all zero, as they were at the start."""
-    halves = [p for name, p in model.named_parameters() if "lora_B" in name]
-    return bool(halves) and not any(p.detach().abs().max() > 0 for p in halves)
+def is_idle(model) -> bool:
+    """Whether the model has a LoRA adapter whose B matrices are all zero, as they were at first."""
+    b_matrices = [weights for name, weights in model.named_parameters() if "lora_B" in name]
+    return bool(b_matrices) and not any(weights.detach().abs().max() > 0 for weights in b_matrices)
 
 
 def read(folder: Path) -> list[dict]:
     """The logged steps of a finished or growing training."""
-    return [json.loads(line) for line in _lines(folder / LOG)]
+    return [json.loads(line) for line in _whole_lines(folder / LOG)]
 
 
-def _lines(path: Path) -> list[str]:
+def read_figure(folder: Path, name: str) -> list[float]:
+    """One figure of the logged steps that have it."""
+    return [step[name] for step in read(folder) if name in step]
+
+
+def _whole_lines(path: Path) -> list[str]:
     """The whole lines of the log; a torn last one is left out."""
-    return (
-        [x for x in path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")]
-        if path.exists()
-        else []
-    )
-
-
-def _number(value: object) -> object:
-    """unsloth's trainers log figures as text."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return value
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]

@@ -1,38 +1,50 @@
-"""Plain TRL on a CPU: its loss wants a Triton kernel, which is for GPUs alone; this is the same loss in plain PyTorch.
+"""Plain TRL on a CPU: its loss wants a Triton kernel, which only GPUs run; here is the same loss.
 
-unsloth brings a stand-in of its own. This one is for `--backend hf`, the yardstick that runs without unsloth.
+It is written in plain PyTorch. unsloth brings a stand-in of its own; this one is for
+`--backend hf`, the yardstick that runs without unsloth.
 """
 
 
 class LogProbs:
-    """Takes the place of TRL 1.15's `_ChunkedLogProbFunction`: all logits at once, gradients by autograd."""
+    """Takes the place of TRL 1.15's `_ChunkedLogProbFunction`.
+
+    It computes all logits at once, and autograd their gradients.
+    """
 
     @staticmethod
     def apply(
         hidden, weight, bias, targets, temperature, chunk_size, softcap=None, scale=1.0, outputs=()
     ):
-        """(log-probabilities of `targets`, entropy, log of the sum of squared probabilities, mean logit, whether top 1), each
-        [N] or None where it is not in `outputs`; `hidden` [N, H], `weight` [V, H], `targets` [N]."""
-        import torch
-        from torch.nn import functional as F
+        """Five figures of each token, [N] each, or None for one that is not in `outputs`.
 
-        logits = F.linear(hidden, weight, bias).float() * scale
-        logits = (softcap * torch.tanh(logits / softcap) if softcap else logits) / temperature
+        They are the log-probability of `targets`, the entropy, the log of the sum of squared
+        probabilities, the mean logit, and whether the target is the likeliest token. `hidden` is
+        [N, H], `weight` [V, H], `targets` [N].
+        """
+        import torch
+        from torch.nn import functional
+
+        logits = functional.linear(hidden, weight, bias).float() * scale
+        if softcap:
+            logits = softcap * torch.tanh(logits / softcap)
+        logits = logits / temperature
         log_probs = logits.log_softmax(-1)
-        seen = log_probs.detach()
-        extra = {
-            "entropy": lambda: -(log_probs.exp() * log_probs).sum(-1),
-            "log_sum_sq_probs": lambda: (2 * seen).logsumexp(-1),
-            "mean_logits": lambda: logits.detach().mean(-1),
-            "is_top1": lambda: seen.argmax(-1) == targets,
-        }
-        return log_probs.gather(-1, targets[:, None])[:, 0], *(
-            make() if name in outputs else None for name, make in extra.items()
-        )
+        target_log_probs = log_probs.gather(-1, targets[:, None])[:, 0]
+        without_gradient = log_probs.detach()
+        entropy = log_sum_squares = mean_logits = is_top1 = None
+        if "entropy" in outputs:
+            entropy = -(log_probs.exp() * log_probs).sum(-1)
+        if "log_sum_sq_probs" in outputs:
+            log_sum_squares = (2 * without_gradient).logsumexp(-1)
+        if "mean_logits" in outputs:
+            mean_logits = logits.detach().mean(-1)
+        if "is_top1" in outputs:
+            is_top1 = without_gradient.argmax(-1) == targets
+        return target_log_probs, entropy, log_sum_squares, mean_logits, is_top1
 
 
 def stand_in() -> None:
-    """Give TRL the loss above where it has no kernel for this machine."""
+    """Give TRL the loss above if it has no kernel for this machine."""
     import torch
     from trl.trainer import utils
 
