@@ -1,7 +1,8 @@
 """A model's text as HTML: all of it escaped, and its LaTeX as MathML where that can be read.
 
-The text is hostile until shown otherwise. Nothing of it becomes markup but the elements and attributes listed here, whose values
-are checked: no link, no style, no class of its own. What cannot be read stays the source that it was, as code.
+The text is hostile until shown otherwise. Nothing of it becomes markup but the elements and
+attributes listed here, whose values are checked: no link, no style, no class of its own. What
+cannot be read stays the source that it was, as code.
 """
 
 import html
@@ -12,25 +13,30 @@ from markupsafe import Markup
 
 from lib.grading.latex import boxes
 
-LONGEST = (
-    800  # characters of a formula: any 800 took at most 14 ms in 50,000 random trials, macros apart
-)
+# Characters of a formula: any 800 took at most 14 ms in 50,000 random trials, macros apart.
+LONGEST_FORMULA = 800
+LONGEST_TEXT = 2400
+
 _ENVIRONMENTS = r"(?:equation|align|gather|multline)\*?"
+# The last way is pandoc's, for which `$5 and $6` are prices.
 _FORMULA = re.compile(
-    r"\$\$(?P<dollars>.+?)\$\$|\\\[(?P<display>.+?)\\\]|\\\((?P<inline>.+?)\\\)"
+    r"\$\$(?P<dollars>.+?)\$\$"
+    r"|\\\[(?P<display>.+?)\\\]"
+    r"|\\\((?P<inline>.+?)\\\)"
     rf"|(?P<environment>\\begin\{{(?P<name>{_ENVIRONMENTS})\}}.+?\\end\{{(?P=name)\}})"
-    r"|(?<![\\$])\$(?=[^\s$])(?P<dollar>[^$\n]{0,600}?[^\s$\\])\$(?!\d)",  # as pandoc: `$5 and $6` are prices
+    r"|(?<![\\$])\$(?=[^\s$])(?P<dollar>[^$\n]{0,600}?[^\s$\\])\$(?!\d)",
     re.DOTALL,
 )
-_BLANK_LINES = re.compile(r"\A\s*\n")
 _DISPLAYED, _INLINE = ("dollars", "display", "environment"), ("inline", "dollar")
-_MACROS = re.compile(
-    r"\\(?:[a-z]*def|let|(?:re)?new|provide|Declare)"
-)  # twice ten lines of \def\a{\b\b} never end
+_BLANK_LINES = re.compile(r"\A\s*\n")
+# Definitions are refused: twice ten lines of \def\a{\b\b} never end.
+_MACROS = re.compile(r"\\(?:[a-z]*def|let|(?:re)?new|provide|Declare)")
+_UNKNOWN_COMMAND = re.compile(r"\\[A-Za-z]")  # as text: the converter leaves it as it came
 _ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|alignedat|eqnarray\*?|gather(?:ed|\*)?)\}")
+
 _ELEMENTS = set(
-    "math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mmultiscripts mprescripts none "
-    "mtable mtr mtd mstyle mpadded mphantom menclose".split()
+    "math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover "
+    "mmultiscripts mprescripts none mtable mtr mtd mstyle mpadded mphantom menclose".split()
 )
 _CHILDREN = {
     "mfrac": 2,
@@ -42,104 +48,115 @@ _CHILDREN = {
     "msubsup": 3,
     "munderover": 3,
 }
-_WORDS = "stretchy fence form accent accentunder displaystyle movablelimits largeop columnalign mathvariant separator"
+_WORDS = (
+    "stretchy fence form accent accentunder displaystyle movablelimits largeop columnalign "
+    "mathvariant separator"
+)
 _LENGTHS = "linethickness width minsize maxsize"
+_LENGTH = re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|pt)|0")  # below 10 em: 9999em is a page
 _ATTRIBUTES = {
     **dict.fromkeys(_WORDS.split(), re.compile("[a-z -]{1,40}")),
-    **dict.fromkeys(
-        _LENGTHS.split(), re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|pt)|0")
-    ),  # below 10 em: 9999em is a page
+    **dict.fromkeys(_LENGTHS.split(), _LENGTH),
     "scriptlevel": re.compile(r"\d"),
 }
-# Control characters, noncharacters and halves of surrogate pairs; and what is unseen or turns the direction of others around.
+# Control characters, noncharacters and halves of surrogate pairs; and what is unseen or turns the
+# direction of others around.
 _UNSEEN = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
-    "\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ud800-\udfff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 
 
 def plain(text: str) -> str:
     """The text with what cannot be seen as its code point, `⟨U+202E⟩`; not escaped yet."""
-    return _UNSEEN.sub(lambda m: f"⟨U+{ord(m[0]):04X}⟩", text.replace("\r\n", "\n"))
+    return _UNSEEN.sub(_code_point, text.replace("\r\n", "\n"))
 
 
-def to_html(text: str, longest: int = 2400) -> Markup:
-    """The text as HTML; of more than `longest` characters the first two thirds and the last one, where a response ends."""
+def _code_point(match: re.Match) -> str:
+    return f"⟨U+{ord(match[0]):04X}⟩"
+
+
+def to_html(text: str, longest: int = LONGEST_TEXT) -> Markup:
+    """The text as HTML.
+
+    Of more than `longest` characters it shows the first two thirds, and the last third, where a
+    response ends.
+    """
     if len(text) <= longest:
         return Markup(_converted(text))
     head, tail = text[: longest * 2 // 3], text[len(text) - longest // 3 :]
-    tail = tail[
-        tail.find("\n", 0, len(tail) // 2) + 1 :
-    ]  # from a line's beginning where there is one, lest half a formula turn text into formulas
-    note = f'<span class="cut">… {len(text) - len(head) - len(tail):,} more characters …</span>'
+    # From a line's beginning where there is one, lest half a formula turn text into formulas.
+    tail = tail[tail.find("\n", 0, len(tail) // 2) + 1 :]
+    hidden = len(text) - len(head) - len(tail)
+    note = f'<span class="cut">… {hidden:,} more characters …</span>'
     return Markup(_converted(head) + note + _converted(tail))
 
 
 def _converted(text: str) -> str:
-    shown, found, end, after_display = plain(text), [], 0, False
-    for match in _FORMULA.finditer(shown):
-        kind = next(k for k in (*_DISPLAYED, *_INLINE) if match[k] is not None)
+    """The text as HTML; a displayed formula is a line of its own, without blank lines around it."""
+    text = plain(text)
+    pieces, end, after_display = [], 0, False
+    for match in _FORMULA.finditer(text):
+        kind = next(name for name in (*_DISPLAYED, *_INLINE) if match[name] is not None)
         formula = mathml(match[kind], kind in _DISPLAYED)
-        displayed = formula is not None and kind in _DISPLAYED
-        between = shown[end : match.start()]
-        between = (
-            _BLANK_LINES.sub("", between) if after_display else between
-        )  # a displayed formula is a line of its own
-        found += [
-            _with_boxes(between.rstrip() if displayed else between),
-            formula or _source(match[0]),
-        ]
-        end, after_display = match.end(), displayed
-    found.append(_with_boxes(_BLANK_LINES.sub("", shown[end:]) if after_display else shown[end:]))
-    return "".join(found)
+        is_displayed = formula is not None and kind in _DISPLAYED
+        between = text[end : match.start()]
+        if after_display:
+            between = _BLANK_LINES.sub("", between)
+        if is_displayed:
+            between = between.rstrip()
+        pieces += [_with_boxes(between), formula or _source(match[0])]
+        end, after_display = match.end(), is_displayed
+    rest = text[end:]
+    if after_display:
+        rest = _BLANK_LINES.sub("", rest)
+    return "".join([*pieces, _with_boxes(rest)])
 
 
 def mathml(latex: str, display: bool = False) -> str | None:
-    """A formula without its delimiters as a <math> element; None where it cannot be read or holds what is not allowed."""
+    """A formula without its delimiters as a <math> element.
+
+    None where it cannot be read or holds what is not allowed.
+    """
     from latex2mathml.converter import convert_to_element
 
-    if len(latex) > LONGEST or _MACROS.search(latex):
+    if len(latex) > LONGEST_FORMULA or _MACROS.search(latex):
         return None
     try:
         tree = convert_to_element(_ALIGNED.sub(r"\\\1{align*}", latex.strip()))
         inside = "".join(map(_safe, tree))
-    except Exception:  # IndexError, TypeError, StopIteration, …: the converter has a dozen ways to fail on half a formula
+    except Exception:  # IndexError, StopIteration, …: a dozen ways to fail on half a formula
         return None
     return f'<math display="block">{inside}</math>' if display else f"<math>{inside}</math>"
 
 
 def _safe(node: Element) -> str:
     """An element as text, built anew from the lists above; ValueError for what is not in them."""
-    text = html.unescape(
-        node.text or ""
-    )  # the converter writes `&#x2211;` for a sum sign, and leaves the rest as it came
-    if (
-        node.tag not in _ELEMENTS
-        or len(node) != _CHILDREN.get(node.tag, len(node))
-        or re.match(r"\\[A-Za-z]", text)
-    ):
-        raise ValueError(
-            f"<{node.tag}> of {len(node)}: {text}"
-        )  # as text, `\foo` is a command that the converter does not know
+    # The converter writes `&#x2211;` for a sum sign, and leaves the rest as it came.
+    text = html.unescape(node.text or "")
+    has_its_children = len(node) == _CHILDREN.get(node.tag, len(node))
+    if node.tag not in _ELEMENTS or not has_its_children or _UNKNOWN_COMMAND.match(text):
+        raise ValueError(f"<{node.tag}> of {len(node)}: {text}")
     inside = html.escape(plain(text)) + "".join(map(_safe, node))
     if node.tag == "menclose":  # browsers draw no menclose; the style sheet draws the box
         if node.get("notation") != "box":
             raise ValueError(node.get("notation"))
         return f'<mrow class="boxed">{inside}</mrow>'
-    kept = "".join(
-        f' {k}="{v}"' for k, v in node.items() if k in _ATTRIBUTES and _ATTRIBUTES[k].fullmatch(v)
-    )
-    return f"<{node.tag}{kept}>{inside}</{node.tag}>"
+    attributes = ""
+    for name, value in node.items():
+        if name in _ATTRIBUTES and _ATTRIBUTES[name].fullmatch(value):
+            attributes += f' {name}="{value}"'
+    return f"<{node.tag}{attributes}>{inside}</{node.tag}>"
 
 
 def _with_boxes(text: str) -> str:
     """Text outside formulas: escaped, with `\\boxed{…}` drawn as a box."""
-    found, end = [], 0
+    pieces, end = [], 0
     for start, stop, inside in boxes(text):
         box = mathml(rf"\boxed{{{inside}}}") or _source(text[start:stop])
-        found += [html.escape(text[end:start]), box]
+        pieces += [html.escape(text[end:start]), box]
         end = stop
-    return "".join([*found, html.escape(text[end:])])
+    return "".join([*pieces, html.escape(text[end:])])
 
 
 def _source(text: str) -> str:
