@@ -78,6 +78,7 @@ def page(run: Path, files: list[RunFile], examples: figures.Examples) -> dict:
     shown_examples = {}
     for group, example_rows in examples.groups().items():
         shown_examples[group] = [facts.example(row) for row in example_rows]
+    whole = figures.together(domains)
     settings, prompts = facts.settings(files)
     return {
         "colours": {"light": charts.LIGHT, "dark": charts.DARK},
@@ -87,11 +88,11 @@ def page(run: Path, files: list[RunFile], examples: figures.Examples) -> dict:
         "sums": facts.sums(files),
         "origin": facts.origin(files, run_folder.info(run)),
         "flow": sections.flow(files),
-        "domains": sections.domains(domains),
+        "domains": sections.domains(domains, whole),
         "variety": sections.variety(domains),
         "reach": REACH,
-        "lengths": sections.lengths(domains),
-        "rewards": sections.rewards(domains, votes, pairs),
+        "lengths": sections.lengths(whole),
+        "rewards": sections.rewards(whole, votes, pairs),
         "agreement": sections.agreement(votes) if votes else None,
         "examples": shown_examples,
         "settings": settings,

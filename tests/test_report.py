@@ -506,6 +506,21 @@ def test_the_same_chart_gives_the_same_bytes():
         assert image.startswith(b"\x89PNG") and image == charts.as_png(other)
 
 
+@pytest.mark.parametrize(
+    "bounds, limits, low, high",
+    [
+        pytest.param((0.0, 0.0, 0.02), None, 0, 0.04, id="nothing below 0"),
+        pytest.param((0.99, 1.0, 1.0), None, 0.98, 1, id="nothing above 1"),
+        pytest.param((0.4, 0.5, 0.6), None, 0.3, 0.7, id="as wide as the interval"),
+        pytest.param((0.4, 0.5, 0.6), (0, 1), 0, 1, id="typed"),
+    ],
+)
+def test_an_axis_of_shares_is_as_wide_as_its_intervals(bounds, limits, low, high):
+    chart = charts.intervals("t", "accuracy", [charts.Interval("a", *bounds)], limits)
+    left, right = chart.axes[0].get_xlim()
+    assert low <= left <= bounds[0] and bounds[2] <= right <= high
+
+
 def test_the_verdicts_of_intervals_have_colours_and_the_base_a_dashed_line():
     verdicts = [None, *charts.VERDICTS]
     rows = [charts.Interval(str(v), 0.1, 0.2, 0.3, f"20% {v}", v) for v in verdicts]

@@ -232,11 +232,13 @@ def bars(title: str, rows: Sequence[Bar], parts: Sequence[str], whole: float, nu
 
 
 @_style()
-def intervals(title: str, label: str, rows: Sequence[Interval], limits=None):
+def intervals(
+    title: str, label: str, rows: Sequence[Interval], limits: tuple[float, float] | None = None
+):
     """A Figure of a point between its bounds a row, and a dashed line through each base.
 
-    The axis is named `label` and goes from `limits[0]` to `limits[1]`, shares from 0 to 1; without
-    limits it is as wide as the intervals.
+    The axis is named `label` and goes from `limits[0]` to `limits[1]`, shares; without limits it
+    is as wide as the intervals. It never leaves 0 to 1.
     """
     figure, axes = _rows(title, [row.name for row in rows], 2 * ROW_HEIGHT)
     for place, row in enumerate(rows):
@@ -249,8 +251,8 @@ def intervals(title: str, label: str, rows: Sequence[Interval], limits=None):
         _note(axes, row.note, (1, place), axes.get_yaxis_transform())
         if row.verdict == "base":
             axes.axvline(row.value, color=colour, linestyle="--", linewidth=1, zorder=0)
-    if limits:
-        axes.set_xlim(limits)
+    low, high = limits or axes.get_xlim()
+    axes.set_xlim(max(low, 0), min(high, 1))
     axes.xaxis.set_major_formatter(_percent)
     axes.grid(axis="x")
     axes.set_xlabel(_words(label, LONGEST_LABEL))

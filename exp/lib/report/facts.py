@@ -29,17 +29,18 @@ UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 def sums(files: list[RunFile]) -> list[tuple[str, str]]:
     """(what, how many) of the run's rows, tokens and time."""
     rows: Counter[str] = Counter()
+    tokens = asking_seconds = seconds = 0
     for file in files:
         rows[file.kind] += file.meta["rows_out"]
-    tokens = sum(file.meta.get("tokens") or 0 for file in files)
-    asking_seconds = sum(file.meta.get("asking_seconds") or 0 for file in files)
-    seconds = sum(file.meta["seconds"] for file in files)
-    pairs = [(name, f"{rows[kind]:,}") for kind, name in KINDS.items() if kind in rows]
-    pairs.append(("tokens", _short(tokens)))
-    pairs.append(("time of the stages", clock(seconds)))
+        tokens += file.meta.get("tokens") or 0
+        asking_seconds += file.meta.get("asking_seconds") or 0
+        seconds += file.meta["seconds"]
+    figures = [(name, f"{rows[kind]:,}") for kind, name in KINDS.items() if kind in rows]
+    figures.append(("tokens", _short(tokens)))
+    figures.append(("time of the stages", clock(seconds)))
     if tokens and asking_seconds:
-        pairs.append(("tokens/s per domain", f"{tokens / asking_seconds:,.0f}"))
-    return pairs
+        figures.append(("tokens/s per domain", f"{tokens / asking_seconds:,.0f}"))
+    return figures
 
 
 def _short(count: int) -> str:
@@ -95,19 +96,15 @@ def settings(files: list[RunFile]) -> tuple[Table, list[tuple[str, str]]]:
 
 
 def _values_of_settings(files: list[RunFile]) -> dict[tuple[str, str], dict[str, list[str]]]:
-    """{(stage, setting): {value as text: its domains}}, the settings of a stage together."""
-    stages: dict[str, dict[str, dict[str, list[str]]]] = {}
+    """{(stage, setting): {value as text: its domains}}, in the order of the files."""
+    settings: dict[tuple[str, str], dict[str, list[str]]] = {}
     for file in files:
-        names = stages.setdefault(file.meta["stage"], {})
         for name, value in file.meta["settings"].items():
             if name != "domain":
-                domains = names.setdefault(name, {}).setdefault(str(value), [])
+                domains_by_value = settings.setdefault((file.meta["stage"], name), {})
+                domains = domains_by_value.setdefault(str(value), [])
                 domains.append(spoken(file.domain or ""))
-    return {
-        (stage, name): domains_by_value
-        for stage, names in stages.items()
-        for name, domains_by_value in names.items()
-    }
+    return settings
 
 
 def example(row: dict) -> dict:

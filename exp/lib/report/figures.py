@@ -108,6 +108,22 @@ def count_domain(name: str, files: dict[str, RunFile], examples: Examples | None
     return domain
 
 
+def together(domains: list[Domain]) -> Domain:
+    """The figures of all domains as those of one, without a curve."""
+    whole = Domain("all")
+    for domain in domains:
+        whole.problems += domain.problems
+        whole.well_formed += domain.well_formed
+        whole.words += domain.words
+        whole.best += domain.best
+        whole.others += domain.others
+        for kind, finish_reasons in domain.ends.items():
+            whole.ends.setdefault(kind, Counter()).update(finish_reasons)
+        for kind, characters in domain.lengths.items():
+            whole.lengths[kind] += characters
+    return whole
+
+
 def count_pairs(pairs: RunFile) -> dict[str, list[float]]:
     """The rewards of both sides of preference pairs, where they were ranked."""
     rewards: dict[str, list[float]] = {"chosen": [], "rejected": []}
@@ -140,9 +156,9 @@ def _count_problems(domain: Domain, problems: RunFile) -> None:
     texts = []
     for row in read(problems, ("instruction",)):
         texts.append(row["instruction"])
+        domain.words.append(len(row["instruction"].split()))
         domain.well_formed += truth.domain_of(row["instruction"]) == domain.name
     domain.problems = len(texts)
-    domain.words = [len(text.split()) for text in texts]
     if texts:
         domain.curve = diversity.curve(texts)
 

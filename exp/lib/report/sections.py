@@ -5,7 +5,7 @@ Titles and captions are the template's.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -93,102 +93,78 @@ def _reasons(metas: list[dict]) -> Counter[str]:
     return reasons
 
 
-def domains(all_domains: list[Domain]) -> Table:
-    """Counts and shares of each domain, and of all together."""
-    columns: dict[str, Callable[[list[Domain]], str]] = {
-        "problems": _problem_count,
-        "median words": _median_words,
-    }
-    problems = sum(domain.problems for domain in all_domains)
-    if sum(domain.well_formed for domain in all_domains) >= READABLE * problems:
-        columns["well formed"] = _well_formed
-    if any("answered" in domain.ends for domain in all_domains):
-        columns["cut off, answered"] = lambda domains: _cut_off("answered", domains)
-    if any("sampled" in domain.ends for domain in all_domains):
-        columns["cut off, sampled"] = lambda domains: _cut_off("sampled", domains)
-    if any(domain.best for domain in all_domains):
-        columns["mean reward"] = _mean_reward
-        columns["of the best"] = _mean_reward_of_best
-    groups = [(spoken(domain.name), [domain]) for domain in all_domains]
-    if len(all_domains) > 1:
-        groups.append(("all", all_domains))
+def domains(all_domains: list[Domain], whole: Domain) -> Table:
+    """Counts and shares of each domain, and of the whole where there are several."""
+    titles = ["problems", "median words"]
+    if whole.well_formed >= READABLE * whole.problems:
+        titles.append("well formed")
+    for kind in ("answered", "sampled"):
+        if kind in whole.ends:
+            titles.append(f"cut off, {kind}")
+    if whole.best:
+        titles += ["mean reward", "of the best"]
+    has_total = len(all_domains) > 1
     lines = []
-    for name, group in groups:
-        lines.append([name, *(cell(group) for cell in columns.values())])
-    return Table(["domain", *columns], lines, total=len(all_domains) > 1)
+    for domain in [*all_domains, whole] if has_total else all_domains:
+        cells = _domain_cells(domain)
+        lines.append([spoken(domain.name), *map(cells.get, titles)])
+    return Table(["domain", *titles], lines, total=has_total)
 
 
-def _problem_count(domains: list[Domain]) -> str:
-    return f"{sum(domain.problems for domain in domains):,}"
+def _domain_cells(domain: Domain) -> dict[str, str]:
+    """Every figure that the table of the domains may show, by the title of its column."""
+    return {
+        "problems": f"{domain.problems:,}",
+        "median words": f"{median(domain.words):.0f}" if domain.words else "–",
+        "well formed": percent(domain.well_formed, domain.problems or 1),
+        "cut off, answered": _cut_off(domain.ends.get("answered")),
+        "cut off, sampled": _cut_off(domain.ends.get("sampled")),
+        "mean reward": _mean(domain.best + domain.others),
+        "of the best": _mean(domain.best),
+    }
 
 
-def _median_words(domains: list[Domain]) -> str:
-    words = _joined(domain.words for domain in domains)
-    return f"{median(words):.0f}" if words else "–"
-
-
-def _well_formed(domains: list[Domain]) -> str:
-    problems = sum(domain.problems for domain in domains)
-    return percent(sum(domain.well_formed for domain in domains), problems or 1)
-
-
-def _cut_off(kind: str, domains: list[Domain]) -> str:
-    """The share of responses, "answered" or "sampled", that the token limit ended."""
-    finish_reasons: Counter[str] = Counter()
-    for domain in domains:
-        finish_reasons.update(domain.ends.get(kind, {}))
+def _cut_off(finish_reasons: Counter | None) -> str:
+    """The share of responses that the token limit ended; a dash without responses."""
     if not finish_reasons:
         return "–"
     return percent(finish_reasons["length"], finish_reasons.total())
-
-
-def _mean_reward(domains: list[Domain]) -> str:
-    return _mean(_joined(domain.best + domain.others for domain in domains))
-
-
-def _mean_reward_of_best(domains: list[Domain]) -> str:
-    return _mean(_joined(domain.best for domain in domains))
 
 
 def _mean(rewards: Sequence[float]) -> str:
     return reward(fmean(rewards)) if rewards else "–"
 
 
-def _joined(lists) -> list:
-    return [value for values in lists for value in values]
-
-
 def variety(all_domains: list[Domain]) -> dict:
     """How much is new in each domain as its problems grow, and where more would not help."""
     curves = {spoken(domain.name): domain.curve for domain in all_domains if domain.curve}
-    orders = list(next(iter(curves.values())).distinct)
+    first_curve = next(iter(curves.values()))
+    orders = list(first_curve.distinct)
+    longest = orders[-1]
+    repeated, distinct, lines = {}, {}, []
+    for name, curve in curves.items():
+        repeated[name] = list(zip(curve.counts, curve.repeated, strict=True))
+        distinct[name] = list(zip(curve.counts, curve.distinct[longest], strict=True))
+        lines.append(_variety_line(name, curve))
     head = ["domain", "problems", "near\u2011duplicates", "new in last tenth"]
     head += [f"distinct\u2011{order}" for order in orders]
     head += [f"new {order}\u2011grams" for order in orders]
     head += ["every second repeats at"]
-    highest = orders[-1]
-    repeated = _curves_chart(
-        "Near-duplicates",
-        "share that resembles an earlier problem",
-        {name: (curve.counts, curve.repeated) for name, curve in curves.items()},
-    )
-    distinct = _curves_chart(
-        f"Distinct {highest}-grams",
-        f"distinct share of all runs of {highest} words",
-        {name: (curve.counts, curve.distinct[highest]) for name, curve in curves.items()},
-    )
+    label = "share that resembles an earlier problem"
+    distinct_label = f"distinct share of all runs of {longest} words"
     return {
-        "table": Table(head, [_variety_line(name, curve) for name, curve in curves.items()]),
-        "repeated": repeated,
-        "distinct": distinct,
-        "order": highest,
+        "table": Table(head, lines),
+        "repeated": _curves_chart("Near-duplicates", label, repeated),
+        "distinct": _curves_chart(f"Distinct {longest}-grams", distinct_label, distinct),
+        "order": longest,
     }
 
 
 def _variety_line(name: str, curve: Curve) -> list[str]:
     problems = curve.counts[-1]
     shares = [curve.repeated[-1], curve.new_texts]
-    shares += [shares_so_far[-1] for shares_so_far in curve.distinct.values()]
+    for distinct_shares in curve.distinct.values():
+        shares.append(distinct_shares[-1])
     shares += curve.new_ngrams.values()
     if problems < FEWEST:
         spent = "too few to say"
@@ -199,42 +175,32 @@ def _variety_line(name: str, curve: Curve) -> list[str]:
     return [name, f"{problems:,}", *map(percent, shares), spent]
 
 
-def _curves_chart(
-    what: str, label: str, curves: dict[str, tuple[list[int], list[float]]]
-) -> Markup:
+def _curves_chart(what: str, label: str, curves: dict[str, list[tuple[int, float]]]) -> Markup:
     title = f"{what} against the number of problems, by domain"
-    points = {name: list(zip(*curve, strict=True)) for name, curve in curves.items()}
-    chart = charts.lines(title, "problems, as they were made", label, points)
+    chart = charts.lines(title, "problems, as they were made", label, curves)
     return charts.as_inline_svg(chart)
 
 
-def lengths(all_domains: list[Domain]) -> dict:
+def lengths(whole: Domain) -> dict:
     """Histograms of problems and of responses, those that were cut off apart."""
-    words = _joined(domain.words for domain in all_domains)
-    problems = charts.histogram("Length of the problems", "words", "problems", {"problems": words})
-    groups = {}
-    for kind in ("finished", "truncated"):
-        characters = _joined(domain.lengths[kind] for domain in all_domains)
-        if characters:
-            groups[kind] = characters
+    title = "Length of the problems"
+    chart = charts.histogram(title, "words", "problems", {"problems": whole.words})
+    problems = charts.as_inline_svg(chart)
+    groups = {kind: characters for kind, characters in whole.lengths.items() if characters}
     responses = None
     if groups:
         title = "Length of the responses"
         chart = charts.histogram(title, "characters", "responses", groups)
         responses = charts.as_inline_svg(chart)
-    return {"problems": charts.as_inline_svg(problems), "responses": responses}
+    return {"problems": problems, "responses": responses}
 
 
-def rewards(
-    all_domains: list[Domain], votes: Votes | None, pairs: dict[str, list[float]]
-) -> list[dict]:
+def rewards(whole: Domain, votes: Votes | None, pairs: dict[str, list[float]]) -> list[dict]:
     """How the rewards of two groups differ: best and others, right and wrong, chosen and rejected.
 
     Each with its chart, names, means, and how often one of the first is above one of the second.
     """
-    best = _joined(domain.best for domain in all_domains)
-    others = _joined(domain.others for domain in all_domains)
-    comparisons = [_rewards_of("best", best, "others", others)]
+    comparisons = [_rewards_of("best", whole.best, "others", whole.others)]
     if votes:
         right, wrong = votes.rewards["right"], votes.rewards["wrong"]
         comparisons.append(_rewards_of("right", right, "wrong", wrong))
@@ -272,47 +238,47 @@ def _chance_above(first: Sequence[float], second: Sequence[float]) -> float:
 def agreement(votes: Votes) -> dict:
     """How many problems have how many votes, what that many are worth, each domain's marks."""
     responses = max(count for _, count in votes.levels)
-    levels = _level_bars("Problems by votes for the pseudo-gold", votes.levels, responses)
     difficulty = None
     if votes.right != votes.levels:
         difficulty = _level_bars("Problems by right responses", votes.right, responses)
-    worth = true_share = None
+    worth, true_share = None, None
     if votes.precision:
-        worth = _worth(votes.precision, responses)
-        true_answers = sum(true for true, _ in votes.precision.values())
-        problems = sum(total for _, total in votes.precision.values())
-        true_share = percent(true_answers, problems)
-    marks = []
-    for name, counts in votes.marks.items():
-        shares = [counts[mark] / counts.total() for mark in MARKS]
-        marks.append(charts.Bar(spoken(name) or "all", shares))
-    title = "Marks of the responses by domain"
-    chart = charts.bars(title, marks, MARKS, whole=1, number="{x:.1%}")
+        worth, true_share = _worth(votes.precision, responses)
     return {
-        "levels": levels,
+        "levels": _level_bars("Problems by votes for the pseudo-gold", votes.levels, responses),
         "difficulty": difficulty,
         "worth": worth,
         "true": true_share,
-        "marks": charts.as_inline_svg(chart),
+        "marks": _marks(votes.marks),
     }
 
 
-def _worth(precision: dict[tuple[int, int], tuple[int, int]], responses: int) -> Markup:
-    """How often the answer with so many votes is the true one, with 95% intervals."""
+def _marks(marks: dict[str, Counter]) -> Markup:
+    """The shares of the marks of each domain's responses."""
+    bars = []
+    for domain, counts in marks.items():
+        shares = [counts[mark] / counts.total() for mark in MARKS]
+        bars.append(charts.Bar(spoken(domain) or "all", shares))
+    title = "Marks of the responses by domain"
+    chart = charts.bars(title, bars, MARKS, whole=1, number="{x:.1%}")
+    return charts.as_inline_svg(chart)
+
+
+def _worth(precision: dict[tuple[int, int], tuple[int, int]], responses: int) -> tuple[Markup, str]:
+    """How often the answer with so many votes is the true one, with 95% intervals; and of all."""
     true_answers, problems = Counter(), Counter()
     for level, (true, total) in precision.items():
-        true_answers[level] += true
-        problems[level] += total
+        true_answers[level] = true
+        problems[level] = total
     true_by_name = _by_level_name(true_answers, responses)
     intervals = []
     for name, total in _by_level_name(problems, responses).items():
         true = true_by_name[name]
         low, high = metrics.wilson(true, total)
-        note = f"{true:,}/{total:,}"
-        intervals.append(charts.Interval(name, low, true / total, high, note))
+        intervals.append(charts.Interval(name, low, true / total, high, f"{true:,}/{total:,}"))
     title = "Share of pseudo-golds that are true, by votes"
     chart = charts.intervals(title, "share that is the true answer", intervals, limits=(0, 1))
-    return charts.as_inline_svg(chart)
+    return charts.as_inline_svg(chart), percent(true_answers.total(), problems.total())
 
 
 def _level_bars(title: str, levels: Counter, responses: int) -> Markup:
