@@ -43,7 +43,7 @@ def messages_of(place: str, row: dict) -> dict:
         pair["prompt"] = user_turn(pair["prompt"])
     for side in SIDES:
         if not isinstance(pair[side], list):
-            pair[side] = [conversations.assistant_turn(pair[side])]
+            pair[side] = conversations.assistant_turn(pair[side])
     return pair
 
 
@@ -60,9 +60,9 @@ def read_pairs(
         pair = messages_of(place, row)
         lengths = []
         for side in SIDES:
-            token_ids, _ = reader.encode(place, {"messages": pair["prompt"] + pair[side]})
-            lengths.append(len(token_ids))
-        measured.append((max(lengths), pair, row))
+            conversation = {"messages": pair["prompt"] + pair[side]}
+            lengths.append(len(reader.encode(place, conversation).token_ids))
+        measured.append(conversations.Measured(row, pair, tokens=max(lengths)))
     return conversations.within_length(measured, max_length)
 
 

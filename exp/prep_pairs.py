@@ -70,7 +70,7 @@ def make_pair(row: dict, limits: Limits) -> tuple[dict, str | None]:
         return pair, "nothing to reject"
     worst = others[-1]
     for side, place in (("chosen", best), ("rejected", worst)):
-        pair[side] = [assistant_turn(texts[place])]
+        pair[side] = assistant_turn(texts[place])
         pair[f"{side}_mark"] = marks[place]
         pair[f"{side}_score"] = scores[place] if scores else None
     if scores and scores[best] - scores[worst] < limits.min_margin:

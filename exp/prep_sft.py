@@ -14,7 +14,6 @@ it. Rows with less agreement than --min_agreement, and exact repeats of a proble
 from lib import cli, rows
 from lib.errors import UserError
 from lib.grading import formats
-from lib.inference.requests import user_turn
 from lib.output import Output
 from lib.training import conversations
 
@@ -28,7 +27,7 @@ def conversation_of(row: dict, layout: formats.Format | None) -> dict:
     if layout:
         messages = conversations.lay_out(layout, question, response, answer)
     else:
-        messages = [*user_turn(question), conversations.assistant_turn(response)]
+        messages = conversations.exchange(question, response)
     return {
         "id": rows.row_id(question),
         "messages": messages,

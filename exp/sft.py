@@ -37,9 +37,9 @@ def encode_all(
     reader = conversations.Reader(model, layout)
     measured = []
     for place, row in placed:
-        token_ids, labels = reader.encode(place, row)
-        example = {"input_ids": token_ids, "labels": labels}
-        measured.append((len(token_ids), example, row))
+        encoded = reader.encode(place, row)
+        example = {"input_ids": encoded.token_ids, "labels": encoded.labels}
+        measured.append(conversations.Measured(row, example, len(encoded.token_ids)))
     return conversations.within_length(measured, max_length)
 
 

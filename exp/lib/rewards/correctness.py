@@ -18,7 +18,9 @@ NUMBER = 0.5
 MOST_PLACES = 2  # in the working and again at the end; more of the same is a loop
 
 _RELATION = re.compile(r"=+|\\equiv(?![a-z])")
+# `and` and `or` are no words here: they stand between the items of a list.
 _WORD = re.compile(r"(?<![^\W\d_])(?!(?:and|or)\b)[^\W\d_]{2,}")
+# The letters and digits of LaTeX commands, indices and exponents are neither words nor values.
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{\w+\}|\\[A-Za-z]+|[_^]\s*(?:\{[^{}]*\}|\w)")
 _VALUE = re.compile(r"\d[\d.,]*(?<=\d)(?:\s*/\s*\d+)?")
 
@@ -26,10 +28,8 @@ _VALUE = re.compile(r"\d[\d.,]*(?<=\d)(?:\s*/\s*\d+)?")
 def answer(batch: Batch) -> list[float]:
     """5 for the right answer, 0 for a wrong one, for none, and if the completion was cut off."""
     paid = []
-    for text, gold, truncated in zip(batch.texts, batch.golds, batch.truncated, strict=True):
-        stated_answer = None if truncated else stated(text, batch.layout)
-        right = stated_answer is not None and is_right(stated_answer, gold)
-        paid.append(RIGHT if right else 0.0)
+    for stated_answer, gold in zip(_stated_answers(batch), batch.golds, strict=True):
+        paid.append(RIGHT if is_right(stated_answer, gold) else 0.0)
     return paid
 
 
@@ -40,12 +40,12 @@ def answer_close(batch: Batch) -> list[float]:
     but -1.5 for an honest wrong answer and 0 for silence: a policy that is not sure learns to be
     silent. So here a wrong answer never earns less than an empty one.
     """
-    paid = answer(batch)
-    for place, text in enumerate(batch.texts):
-        if paid[place] or batch.truncated[place]:
-            continue
-        if is_close(stated(text, batch.layout), batch.golds[place]):
-            paid[place] = CLOSE
+    paid = []
+    for stated_answer, gold in zip(_stated_answers(batch), batch.golds, strict=True):
+        if is_right(stated_answer, gold):
+            paid.append(RIGHT)
+        else:
+            paid.append(CLOSE if is_close(stated_answer, gold) else 0.0)
     return paid
 
 
@@ -54,11 +54,16 @@ def number(batch: Batch) -> list[float]:
 
     A completion that was cut off earns 0.
     """
-    paid = []
+    values = [_value(stated_answer) for stated_answer in _stated_answers(batch)]
+    return [0.0 if value is None else NUMBER for value in values]
+
+
+def _stated_answers(batch: Batch) -> list[str | None]:
+    """What each completion states; None for one that was cut off, even if it looks whole."""
+    stated_answers = []
     for text, truncated in zip(batch.texts, batch.truncated, strict=True):
-        is_number = not truncated and _value(stated(text, batch.layout))
-        paid.append(NUMBER if is_number else 0.0)
-    return paid
+        stated_answers.append(None if truncated else stated(text, batch.layout))
+    return stated_answers
 
 
 def stated(text: str, layout: Format) -> str | None:
@@ -90,13 +95,13 @@ def stated(text: str, layout: Format) -> str | None:
     return first if latex.canonical(first) and all_agree else None
 
 
-def is_right(stated_answer: str, gold: str) -> bool:
-    """Whether a stated answer is the gold one.
+def is_right(stated_answer: str | None, gold: str) -> bool:
+    """Whether a stated answer, if there is any, is the gold one.
 
     The grader compares what was meant, and of a sentence it picks the answer. Here nothing is
     picked: both sides of `6 = 5` must be right, and several numbers among words are not.
     """
-    if not answers.is_equal(stated_answer, gold):
+    if stated_answer is None or not answers.is_equal(stated_answer, gold):
         return False
     plain = latex.canonical(stated_answer)
     if _is_sentence_of_numbers(plain):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lib.errors import UserError
 from lib.models import Model
-from lib.training import conversations
+from lib.training.conversations import Measured, messages_of, within_length
 
 KEYS = ("image", "images")
 
@@ -28,14 +28,14 @@ def read(
         raise UserError(f"{model.name} reads no images; {placed[0][0]} has one")
     measured = []
     for place, row in placed:
-        messages = conversations.messages_of(place, row, None)
+        messages = messages_of(place, row, None)
         paths = _image_paths(place, row)
         opened = [_open(place, path) for path in paths]
         text = processor.apply_chat_template(_as_parts(messages, len(paths)))
         tokens = len(processor(images=opened or None, text=[text])["input_ids"][0])
         example = {"prompt": messages[:-1], "completion": messages[-1:], "images": paths}
-        measured.append((tokens, example, row))
-    return conversations.within_length(measured, max_length)
+        measured.append(Measured(row, example, tokens))
+    return within_length(measured, max_length)
 
 
 def dataset(examples: list[dict]):
