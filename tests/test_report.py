@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import stage
+from conftest import TINY, stage
 from lib import rows
 from lib.errors import UserError
 from lib.quality import diversity
@@ -454,6 +454,12 @@ def test_names_in_charts_are_shown_as_they_are_and_never_as_markup():
         svg.encode()  # no half of a surrogate pair is left
 
 
+def test_a_name_that_begins_with_an_underscore_is_in_the_key_too():
+    curves = {"_a": [(1, 0.5), (2, 0.5)], "b": [(1, 0.25), (2, 0.25)]}
+    svg = charts.as_inline_svg(charts.lines("t", "problems", "share", curves))
+    assert re.findall(r">(_a|b)</text>", svg) == ["_a", "b"]
+
+
 def test_a_very_long_name_leaves_room_for_the_chart():
     for chart in all_kinds("word " * 2000 + "x" * 2000):
         svg = charts.as_inline_svg(chart)
@@ -528,6 +534,38 @@ def test_the_verdicts_of_intervals_have_colours_and_the_base_a_dashed_line():
     assert all(f"var(--{colour})" in svg for colour in charts.VERDICTS.values())
     assert svg.count("stroke-dasharray") == 1
     assert "<title>gain: 20.0%, 10.0% to 30.0%</title>" in svg
+
+
+def test_a_described_run_has_a_line_for_each_domain_and_their_sums(tmp_path):
+    run = make_run(tmp_path / "run", PROBLEMS)
+    for domain in PROBLEMS:
+        ranked = rows.read(str(run / f"{domain}/{domain}_ins_7res_armorm.json"))
+        save(run / f"{domain}/{domain}_ins_7res.json", ranked, "gen_po_multi_res")
+    result = stage("describe_run", "--run_path", run, "--model_path", TINY)
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    shares = ["100.0%", "100.0%", "0.0%", "0.0%", "0.0%"]
+    assert cells[2] == ["geometry", "2", "3", "2", "2", "100.0%", "0.0%", "–", "–", "–"]
+    assert cells[3] == ["number_theory", "58", "3", "58", "58", *shares]
+    assert cells[4] == ["all", "60", "6", "60", "60", "100.0%", "96.7%", "0.0%", "0.0%", "0.0%"]
+    card = (run / "README.md").read_text()
+    assert "\n".join(lines) in card and "| geometry | gen_ins | seed 3, temperature 0.9 |" in card
+    info = json.loads((run / "geometry/dataset_info.json").read_bytes())
+    assert info["stages"]["gen_po_multi_res"]["rows_out"] == info["problems"] == 2
+    combined = json.loads((run / "combined_dataset_info.json").read_bytes())
+    assert list(combined["domains"]) == ["geometry", "number_theory"]
+    assert combined["total_problems"] == 60
+
+
+def test_a_run_without_a_meta_file_cannot_be_described(tmp_path):
+    run = make_run(tmp_path / "run", {"geometry": PROBLEMS["geometry"]})
+    ranked = run / "geometry/geometry_ins_7res_armorm.json"
+    save(run / "geometry/geometry_ins_7res.json", rows.read(str(ranked)), "gen_po_multi_res")
+    Path(f"{ranked}.meta.json").unlink()
+    result = stage("describe_run", "--run_path", run, "--model_path", TINY)
+    assert result.returncode == 2 and "armorm.json.meta.json: no such file; make" in result.stderr
+    assert not (run / "README.md").exists()
 
 
 def test_a_missing_run_is_an_error_of_the_user(tmp_path):

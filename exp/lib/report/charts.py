@@ -136,7 +136,7 @@ def histogram(
     """A Figure of how values spread: stacked counts `of` something, or outlined shares `of` each.
 
     The lowest and highest 0.25% of a group may lie in the outermost bins, lest one odd value
-    flatten the rest. ValueError if a group is empty.
+    flatten the rest. Each group must hold a value, and there are at most four.
     """
     import numpy
 
@@ -203,7 +203,8 @@ def lines(title: str, unit: str, label: str, curves: dict[str, Sequence[tuple[fl
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(_percent)
     from_the_top = sorted(axes.lines, key=lambda line: -line.get_ydata()[-1])
-    axes.legend(handles=from_the_top, loc="center left", bbox_to_anchor=(1.03, 0.5))
+    names = [line.get_label() for line in from_the_top]
+    axes.legend(from_the_top, names, loc="center left", bbox_to_anchor=(1.03, 0.5))
     return figure
 
 
@@ -219,7 +220,7 @@ def bars(title: str, rows: Sequence[Bar], parts: Sequence[str], whole: float, nu
     for place, row in enumerate(rows):
         start = 0
         for part, size, colour in zip(parts, row.sizes, PARTS, strict=False):
-            (bar,) = axes.barh(place, size, 0.65, start, color=LIGHT[colour], label=part)
+            (bar,) = axes.barh(place, size, 0.65, start, color=LIGHT[colour])
             bar.set_gid(f"{TOOLTIP}{_words(row.name)}: {number.format(x=size)} {part}")
             start += size
         _note(axes, row.note, (start, place), "data")
@@ -315,8 +316,10 @@ def _one_digit(match: re.Match) -> str:
 
 def _variable(match: re.Match) -> str:
     """`var(--blue)` for the light theme's blue."""
-    names = {colour: name for name, colour in LIGHT.items()}
-    return f"var(--{names[match[0]]})"
+    for name, colour in LIGHT.items():
+        if colour == match[0]:
+            return f"var(--{name})"
+    return match[0]
 
 
 def _plot(title: str, unit: str, label: str):
