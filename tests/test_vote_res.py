@@ -12,8 +12,12 @@ from lib.grading import formats
 from lib.tiny import truth
 
 
-def said(*answers: str) -> list[str]:
-    return [f"So it is \\boxed{{{a}}}." if a else "I do not know." for a in answers]
+def responses_with(*answers: str) -> list[str]:
+    """One response for each answer; "" is one that gives none."""
+    responses = []
+    for answer in answers:
+        responses.append(f"So it is \\boxed{{{answer}}}." if answer else "I do not know.")
+    return responses
 
 
 VOTES = [
@@ -26,20 +30,21 @@ VOTES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("answers, ends, gold, marks, why", VOTES)
-def test_the_majority_by_mathematical_equality_is_the_pseudo_gold(answers, ends, gold, marks, why):
+@pytest.mark.parametrize("answers, finish_reasons, gold, marks, why", VOTES)
+def test_the_majority_by_mathematical_equality_is_the_pseudo_gold(
+    answers, finish_reasons, gold, marks, why
+):
     row = {
         "instruction": "?",
-        "responses": said(*answers),
-        "finish_reasons": ends or ["stop"] * len(answers),
+        "responses": responses_with(*answers),
+        "finish_reasons": finish_reasons or ["stop"] * len(answers),
     }
-    made, dropped = vote_res.marked(row)
-    assert dropped == why
+    voted_row, dropped_because = vote_res.count_votes(row)
+    assert dropped_because == why
     if not why:
-        assert (made["answer"], made["marks"]) == (gold, marks)
-        assert (
-            made["difficulty"] == made["agreement"] == round(marks.count("right") / len(marks), 4)
-        )
+        share = round(marks.count("right") / len(marks), 4)
+        assert (voted_row["answer"], voted_row["marks"]) == (gold, marks)
+        assert voted_row["difficulty"] == voted_row["agreement"] == share
 
 
 def test_what_votes_are_worth_is_measured_where_the_true_answer_is_known():
@@ -49,21 +54,20 @@ def test_what_votes_are_worth_is_measured_where_the_true_answer_is_known():
         {"instruction": "Solve 2x + 3 = 9 for x.", "answer": "4", **sevens},
         {"instruction": "Why?", "answer": "1", **sevens},
     ]
-    known = [r for r in rows if truth.problems.parse(r["instruction"])]
-    found = truth.precision(rows)
-    assert sum(n for _, n in found.values()) == len(known) and all(
-        right <= n for right, n in found.values()
-    )
+    known = [row for row in rows if truth.answer_of(row["instruction"]) is not None]
+    levels = truth.vote_precision(rows)
+    assert sum(problems for _, problems in levels.values()) == len(known)
+    assert all(right <= problems for right, problems in levels.values())
 
 
 BAD = [
     pytest.param(
-        {"responses": said("1", "1", "1")},
+        {"responses": responses_with("1", "1", "1")},
         ":2: 3 responses, and 2 responses in the first row",
         id="another count",
     ),
     pytest.param(
-        {"responses": said("1", "1"), "scores": [1.0]},
+        {"responses": responses_with("1", "1"), "scores": [1.0]},
         ":2: 1 scores, and 2 responses",
         id="a score is missing",
     ),
@@ -73,8 +77,11 @@ BAD = [
 
 @pytest.mark.parametrize("second, says", BAD)
 def test_a_row_that_is_not_like_the_others_is_named(second, says, tmp_path):
-    rows = [{"instruction": "?", "responses": said("1", "1")}, {"instruction": "!", **second}]
-    (tmp_path / "r.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    rows = [
+        {"instruction": "?", "responses": responses_with("1", "1")},
+        {"instruction": "!", **second},
+    ]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = stage("vote_res", "--ins_data_path", "r.jsonl", "--save_path", "v.json", cwd=tmp_path)
     assert run.returncode == 2 and says in run.stderr and "Traceback" not in run.stderr, run.stderr
     assert not (tmp_path / "v.json").exists()
@@ -82,25 +89,30 @@ def test_a_row_that_is_not_like_the_others_is_named(second, says, tmp_path):
 
 @pytest.mark.parametrize("name", ["", "reasoning", "working_out", "boxed"])
 def test_the_first_right_response_is_the_conversation_laid_out_as_asked(name, tmp_path):
-    verified = {"instruction": "1 + 1?", "responses": said("3", "2", "2"), "marks": ["wrong", "right", "right"], "answer": "2",
-                "agreement": 0.67}  # fmt: skip
-    (tmp_path / "v.jsonl").write_text(json.dumps(verified) + "\n")
+    voted_row = {
+        "instruction": "1 + 1?",
+        "responses": responses_with("3", "2", "2"),
+        "marks": ["wrong", "right", "right"],
+        "answer": "2",
+        "agreement": 0.67,
+    }
+    (tmp_path / "v.jsonl").write_text(json.dumps(voted_row) + "\n")
     prep_sft.main(str(tmp_path / "v.jsonl"), str(tmp_path / "s.jsonl"), format=name)
-    (made,) = map(json.loads, (tmp_path / "s.jsonl").read_text().splitlines())
-    *asked, answered = made["messages"]
-    assert answered["role"] == "assistant" and verified["responses"][1] in answered["content"]
-    assert [m["role"] for m in asked] == (["system", "user"] if name else ["user"])
-    assert not name or formats.find(name).fits(answered["content"])
+    (line,) = (tmp_path / "s.jsonl").read_text().splitlines()
+    *prompt, response = json.loads(line)["messages"]
+    assert response["role"] == "assistant" and voted_row["responses"][1] in response["content"]
+    assert [message["role"] for message in prompt] == (["system", "user"] if name else ["user"])
+    assert not name or formats.find(name).fits(response["content"])
 
 
 def test_nothing_that_enough_agree_on_is_said_with_its_reason(tmp_path):
-    verified = {
+    voted_row = {
         "instruction": "?",
-        "responses": said("1"),
+        "responses": responses_with("1"),
         "marks": ["right"],
         "answer": "1",
         "agreement": 0.3,
     }
-    (tmp_path / "v.jsonl").write_text(json.dumps(verified) + "\n")
+    (tmp_path / "v.jsonl").write_text(json.dumps(voted_row) + "\n")
     with pytest.raises(UserError, match="no row is left: 1 dropped .1 little agreement.; nothing"):
         prep_sft.main(str(tmp_path / "v.jsonl"), str(tmp_path / "s.jsonl"))

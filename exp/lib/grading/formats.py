@@ -1,4 +1,4 @@
-"""Named ways to lay out an answer, from `configs/formats.yaml`: the prompt that asks for one, and how to see it in a text."""
+r"""Named layouts of an answer, from `configs/formats.yaml`: their prompts, and how to see them."""
 
 import re
 from dataclasses import dataclass
@@ -20,23 +20,34 @@ class Format:
     answer: tuple[str, str]
 
     def shows_thinking(self, text: str) -> bool:
-        """Whether there is reasoning, not empty, between the thinking tags (the opening one may stand in the prompt)."""
-        before, closed, _ = text.partition(self.thinking[1])
-        return bool(closed) and bool(before.replace(self.thinking[0], "").strip())
+        """Whether there is reasoning, not empty, before the closing thinking tag.
+
+        The opening tag may be missing, since it may stand in the prompt.
+        """
+        opening, closing = self.thinking
+        before, closing_tag, _ = text.partition(closing)
+        return bool(closing_tag) and bool(before.replace(opening, "").strip())
 
     def fits(self, text: str) -> bool:
-        """Whether a text is laid out exactly so: the thinking, then the answer, each once and not empty, nothing behind.
+        """Whether a text is the thinking, then the answer, each once and not empty, and no more.
 
-        `boxed` asks for no thinking tags: there it is one box.
+        `boxed` asks for no thinking tags: there a text has one box.
         """
-        parts = [re.escape(tag) for tag in (*self.thinking, *self.answer)]
         if self.name == "boxed":
-            found = latex.boxes(text)
-            return len(found) == 1 and text.count("\\boxed{") == 1 and bool(found[0][2].strip())
-        once = all(text.count(tag) == 1 for tag in (*self.thinking, *self.answer))
-        return once and bool(
-            re.fullmatch(r"\s*{}\s*\S.*{}\s*{}\s*\S.*{}\s*".format(*parts), text, re.DOTALL)
-        )
+            return _has_one_box(text)
+        tags = (*self.thinking, *self.answer)
+        if any(text.count(tag) != 1 for tag in tags):
+            return False
+        layout = r"\s*{}\s*\S.*{}\s*{}\s*\S.*{}\s*".format(*map(re.escape, tags))
+        return bool(re.fullmatch(layout, text, re.DOTALL))
+
+
+def _has_one_box(text: str) -> bool:
+    boxes = latex.boxes(text)
+    if len(boxes) != 1 or text.count("\\boxed{") != 1:
+        return False
+    _, _, contents = boxes[0]
+    return bool(contents.strip())
 
 
 def find(name: str) -> Format:
