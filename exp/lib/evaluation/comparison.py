@@ -34,6 +34,10 @@ class Evaluation:
         chosen = [self.records[problem_id] for problem_id in ids]
         return [(record["n_correct"], record["n_total"]) for record in chosen]
 
+    def accuracy(self, ids: list[str]) -> float:
+        """avg@n over these problems, in percent."""
+        return _in_percent(metrics.avg_at_n(self.counts(ids)))
+
     def fewest_samples(self, ids: list[str]) -> int:
         return min(self.records[problem_id]["n_total"] for problem_id in ids)
 
@@ -58,28 +62,37 @@ def read_all(paths: list[str]) -> list[Evaluation]:
 
 def _read_file(path: str) -> tuple[dict, dict[str, dict]]:
     """(results, records by the problem's id)."""
+    content = _read_json(path)
+    for key in ("results", "records"):
+        part = content.get(key) if isinstance(content, dict) else None
+        if not part or not isinstance(part, dict):
+            raise UserError(f"{path}: no {key!r} in it; expected the file of an eval_* stage")
+    results = content["results"]
+    _require_keys(f"{path}: results", results, RESULT_KEYS)
+    records: dict[str, dict] = {}
+    for number, record in content["records"].items():
+        place = f"{path}: record {number}"
+        _check_record(place, record)
+        if record["id"] in records:
+            raise UserError(f"{place}: id {record['id']} is there twice")
+        records[record["id"]] = record
+    return results, records
+
+
+def _read_json(path: str):
     try:
-        value = json.loads(Path(path).read_bytes())
+        return json.loads(Path(path).read_bytes())
     except OSError as e:
         raise UserError(f"{path}: {e.strerror}") from None
     except ValueError as e:
         raise UserError(f"{path}: torn or not JSON ({e}); run its evaluation again") from None
-    for key in ("results", "records"):
-        part = value.get(key) if isinstance(value, dict) else None
-        if not part or not isinstance(part, dict):
-            raise UserError(f"{path}: no {key!r} in it; expected the file of an eval_* stage")
-    _require_keys(f"{path}: results", value["results"], RESULT_KEYS)
-    records: dict[str, dict] = {}
-    for number, record in value["records"].items():
-        place = f"{path}: record {number}"
-        _require_keys(place, record, RECORD_KEYS)
-        right, samples = record["n_correct"], record["n_total"]
-        if samples == 0 or not 0 <= right <= samples:
-            raise UserError(f"{place}: {right} right of {samples} samples")
-        if record["id"] in records:
-            raise UserError(f"{place}: id {record['id']} is there twice")
-        records[record["id"]] = record
-    return value["results"], records
+
+
+def _check_record(place: str, record: dict) -> None:
+    _require_keys(place, record, RECORD_KEYS)
+    right, samples = record["n_correct"], record["n_total"]
+    if samples == 0 or not 0 <= right <= samples:
+        raise UserError(f"{place}: {right} right of {samples} samples")
 
 
 def _require_keys(place: str, value: dict, keys: tuple[str, ...]) -> None:
@@ -201,7 +214,7 @@ def _by_source(evaluations: list[Evaluation], ids: list[str]) -> dict[str, dict]
         ids_by_source.setdefault(source, []).append(problem_id)
     sources = {}
     for source, part in ids_by_source.items():
-        accuracy = {e.name: _percent(metrics.avg_at_n(e.counts(part))) for e in evaluations}
+        accuracy = {evaluation.name: evaluation.accuracy(part) for evaluation in evaluations}
         sources[source] = {"problems": len(part), "accuracy": accuracy}
     return sources
 
@@ -225,9 +238,9 @@ def _summarize(
         "model": evaluation.results["model"],
         "file": evaluation.path,
         "n_sampling": evaluation.results["n_sampling"],
-        "accuracy": _percent(metrics.avg_at_n(counts)),
-        "interval": [_percent(low), _percent(high)],
-        "pass_at_k": _percent(metrics.pass_at_k(counts, k)),
+        "accuracy": evaluation.accuracy(ids),
+        "interval": [_in_percent(low), _in_percent(high)],
+        "pass_at_k": _in_percent(metrics.pass_at_k(counts, k)),
         "samples": sum(samples for _, samples in counts),
     }
     has_all_problems = len(ids) == len(evaluation.records)
@@ -242,9 +255,9 @@ def _change(before: Evaluation, after: Evaluation, ids: list[str]) -> dict:
     """The paired test's figures, the differences in points."""
     change = asdict(metrics.compare(before.counts(ids), after.counts(ids)))
     for key in ("difference", "low", "high"):
-        change[key] = _percent(change[key])
+        change[key] = _in_percent(change[key])
     return change
 
 
-def _percent(share: float) -> float:
+def _in_percent(share: float) -> float:
     return round(100 * share, 4)
