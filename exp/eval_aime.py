@@ -102,6 +102,8 @@ def main(
     figures["tier"] = tier(figures["accuracy"])
     results.write(path, figures, graded)
     say(f"tier of avg@{n_sampling}: {figures['tier']}")
+    command = f"--results_paths BASE.json,{path} --save_path VS.json"
+    say(f"against another: python exp/compare_evals.py {command}")
 
 
 if __name__ == "__main__":

@@ -129,6 +129,8 @@ def main(
     thinking, answer = figures["thinking_proportion"], figures["answer_proportion"]
     shares = f"thinking {thinking}%, answer {answer}%, format {figures['format_accuracy']}%"
     say(f"wrote {path}: {shares}, {figures['avg_output_tokens']:.0f} tokens a response")
+    command = f"--results_paths BASE.json,{result_path} --save_path VS.json"
+    say(f"against another: python exp/compare_evals.py {command}")
 
 
 if __name__ == "__main__":

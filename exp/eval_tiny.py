@@ -85,6 +85,8 @@ def main(
     worked, direct = figures["accuracy_worked"], figures["accuracy_direct"]
     accuracies = f"{worked}% of those right, {direct}% of the others"
     say(f"{figures['worked_share']}% of the samples show their work: {accuracies}")
+    command = f"--results_paths BASE.json,{path} --save_path VS.json"
+    say(f"against another: python exp/compare_evals.py {command}")
 
 
 if __name__ == "__main__":

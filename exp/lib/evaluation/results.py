@@ -228,5 +228,4 @@ def write(path: Path, figures: dict, graded: list[dict]) -> None:
     if figures["not_asked"]:
         what = "problems did not fit into the context and are not in these figures"
         say(f"{figures['not_asked']:,} {what}")
-    command = f"--results_paths BASE.json,{path} --save_path VS.json"
-    say(f"wrote {path}; against another: python exp/compare_evals.py {command}")
+    say(f"wrote {path}")
