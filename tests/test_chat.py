@@ -1,15 +1,15 @@
-"""Chat formats: the nine templates of the shared data as they are, and other models' habits in small templates."""
+"""Chat formats: nine real templates as they are, and other models' habits in small templates."""
 
 import json
-from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from conftest import TEST_DATA
 from lib import chat
+from lib.chat_template import Shape, find_shape
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "chat_templates"
 SYSTEM = "You teach algebra."
 QUESTION = "What is 2 + 2?"
 
@@ -17,36 +17,38 @@ QUESTION = "What is 2 + 2?"
 def tokenizer(template=None, tokens=(), bos=None, eos="<eos>", adds_bos=False):
     """A byte-level tokenizer without merges, with `tokens` added as special ones."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    vocabulary = {character: number for number, character in enumerate(alphabet)}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    made = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token=bos, eos_token=eos, name_or_path="a-model"
     )
-    made.add_special_tokens({"additional_special_tokens": list(tokens)})
+    fast.add_special_tokens({"additional_special_tokens": list(tokens)})
     if adds_bos:
-        pair = (bos, made.bos_token_id)
-        core = made.backend_tokenizer
-        core.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A", special_tokens=[pair]
+        fast.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, fast.bos_token_id)]
         )
-    made.chat_template = template
-    return made
+    fast.chat_template = template
+    return fast
 
 
-def shared(name, **kwargs):
-    path = SHARED / f"{name}.jinja"
+def with_real_template(name, **kwargs):
+    path = TEST_DATA / "chat_templates" / f"{name}.jinja"
     if not path.exists():
-        pytest.skip(f"the shared data is not beside this repository: no {path.name}")
+        pytest.skip(f"needs the test data: no file {path}")
     return tokenizer(path.read_text(encoding="utf-8"), **kwargs)
 
 
-def ids_of(made, *tokens):
-    return sorted(made.convert_tokens_to_ids(t) for t in tokens)
+def ids_of(model_tokenizer, *tokens):
+    return sorted(model_tokenizer.convert_tokens_to_ids(token) for token in tokens)
 
 
 def chatml(before="", default="", content="m['content']", roles="True"):
-    """ChatML with a text before all, a default system text, an expression for the content, a condition on messages."""
+    """ChatML behind `before`, with a default system text and an expression for the content.
+
+    `roles` is a condition on the messages that are written.
+    """
     first = (
         "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
         + default
@@ -61,7 +63,10 @@ def chatml(before="", default="", content="m['content']", roles="True"):
     )
 
 
-NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}"
+)
 SYSTEM_APART = (
     "{% if messages[0]['role'] == 'system' %}"
     "{% set system = messages[0]['content'] %}{% set loop_messages = messages[1:] %}"
@@ -77,15 +82,18 @@ LLAMA_2 = (
     "{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
 )
 LLAMA_3 = (
-    "{{ bos_token }}{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n'"
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n'"
     " + m['content'] | trim + '<|eot_id|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+    "{% if add_generation_prompt %}"
+    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
 GEMMA_3 = (
     SYSTEM_APART.replace("DEFAULT", "''") + "{{ bos_token }}"
     "{% set system = system if system is string else system[0]['text'] %}"
     "{% set prefix = system + '\n\n' if system else '' %}"
-    "{% for m in loop_messages %}{{ '<start_of_turn>' + m['role'] + '\n' + (prefix if loop.first else '') }}"
+    "{% for m in loop_messages %}"
+    "{{ '<start_of_turn>' + m['role'] + '\n' + (prefix if loop.first else '') }}"
     "{{ m['content'] | trim if m['content'] is string else m['content'][0]['text'] | trim }}"
     "{{ '<end_of_turn>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
@@ -101,44 +109,53 @@ PHI_3 = (
     "{% elif m['role'] == 'assistant' %}{{ m['content'] + '<|end|>\n' }}{% endif %}{% endfor %}"
 )
 PHI_4 = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '<|im_sep|>' + m['content'] + '<|im_end|>' }}{% endfor %}"
+    "{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '<|im_sep|>' + m['content'] + '<|im_end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"
 )
 MISTRAL_1 = (
     "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% if m['role'] == 'user' %}"
-    "{{ '[INST] ' + m['content'] + ' [/INST]' }}{% else %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}"
+    "{{ raise_exception('Conversation roles must alternate') }}"
+    "{% endif %}{% if m['role'] == 'user' %}"
+    "{{ '[INST] ' + m['content'] + ' [/INST]' }}{% else %}"
+    "{{ m['content'] + eos_token }}{% endif %}{% endfor %}"
 )
 MISTRAL_3 = (
     SYSTEM_APART.replace("DEFAULT", "''")
     + "{{ bos_token }}{% for m in loop_messages %}{% if m['role'] == 'user' %}"
-    "{{ '[INST] ' + ((system + '\n\n') if loop.last and system else '') + m['content'] + '[/INST]' }}"
+    "{{ '[INST] ' + ((system + '\n\n') if loop.last and system "
+    "else '') + m['content'] + '[/INST]' }}"
     "{% else %}{{ ' ' + m['content'] + eos_token }}{% endif %}{% endfor %}"
 )
 MISTRAL_7 = (
     "{% set today = strftime_now('%Y-%m-%d') %}{{ bos_token }}"
     + SYSTEM_APART.replace("DEFAULT", "'You are Mistral Small 3. The current date is ' + today")
     + "{{ '[SYSTEM_PROMPT]' + system + '[/SYSTEM_PROMPT]' }}{% for m in loop_messages %}"
-    "{{ '[INST]' + m['content'] + '[/INST]' if m['role'] == 'user' else m['content'] + eos_token }}{% endfor %}"
+    "{{ '[INST]' + m['content'] + '[/INST]' if m['role'] == 'user' "
+    "else m['content'] + eos_token }}{% endfor %}"
 )
 DEEPSEEK_2 = (
-    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ 'User: ' + m['content'] + '\n\n' }}"
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if m['role'] == 'user' %}{{ 'User: ' + m['content'] + '\n\n' }}"
     "{% elif m['role'] == 'assistant' %}{{ 'Assistant: ' + m['content'] + eos_token }}"
     "{% elif m['role'] == 'system' %}{{ m['content'] + '\n\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 DEEPSEEK_3 = (
     "{% set ns = namespace(system='') %}{% for m in messages %}{% if m['role'] == 'system' %}"
-    "{% set ns.system = ns.system + m['content'] %}{% endif %}{% endfor %}{{ bos_token }}{{ ns.system }}"
+    "{% set ns.system = ns.system + m['content'] %}"
+    "{% endif %}{% endfor %}{{ bos_token }}{{ ns.system }}"
     "{% for m in messages %}{% if m['role'] == 'user' %}{{ '<｜User｜>' + m['content'] }}"
     "{% elif m['role'] == 'assistant' %}{{ '<｜Assistant｜></think>' + m['content'] + eos_token }}"
     "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<｜Assistant｜></think>' }}{% endif %}"
 )
 ZEPHYR = (
-    "{% for m in messages %}\n{% if m['role'] == 'user' %}\n{{ '<|user|>\n' + m['content'] + eos_token }}\n"
+    "{% for m in messages %}\n{% if m['role'] == 'user' %}\n"
+    "{{ '<|user|>\n' + m['content'] + eos_token }}\n"
     "{% elif m['role'] == 'system' %}\n{{ '<|system|>\n' + m['content'] + eos_token }}\n"
-    "{% elif m['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + m['content'] + eos_token }}\n{% endif %}\n"
+    "{% elif m['role'] == 'assistant' %}\n"
+    "{{ '<|assistant|>\n'  + m['content'] + eos_token }}\n{% endif %}\n"
     "{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}"
 )
 VICUNA = (
@@ -149,15 +166,18 @@ VICUNA = (
     "{% if add_generation_prompt %}{{ ' ASSISTANT:' }}{% endif %}"
 )
 ALPACA = (
-    "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] + '\n\n' }}{% elif m['role'] == 'user' %}"
+    "{% for m in messages %}{% if m['role'] == 'system' %}"
+    "{{ m['content'] + '\n\n' }}{% elif m['role'] == 'user' %}"
     "{{ '### Instruction:\n' + m['content'] + '\n\n' }}"
     "{% else %}{{ '### Response:\n' + m['content'] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '### Response:\n' }}{% endif %}"
 )
 COMMAND_R = (
     SYSTEM_APART.replace("DEFAULT", "'You are Command-R.'") + "{{ bos_token }}"
-    "{{ '<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>' + system + '<|END_OF_TURN_TOKEN|>' }}{% for m in loop_messages %}"
-    "{{ '<|START_OF_TURN_TOKEN|>' + ('<|USER_TOKEN|>' if m['role'] == 'user' else '<|CHATBOT_TOKEN|>') }}"
+    "{{ '<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>' + system + '<|END_OF_TURN_TOKEN|>' }}"
+    "{% for m in loop_messages %}"
+    "{{ '<|START_OF_TURN_TOKEN|>'"
+    " + ('<|USER_TOKEN|>' if m['role'] == 'user' else '<|CHATBOT_TOKEN|>') }}"
     "{{ m['content'].strip() + '<|END_OF_TURN_TOKEN|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}"
 )
@@ -167,7 +187,8 @@ GLM_4 = (
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 INTERNLM_1 = (
-    "{% for m in messages %}{% if m['role'] == 'user' %}{{ '<|User|>:' + m['content'] + '<eoh>\n' }}"
+    "{% for m in messages %}{% if m['role'] == 'user' %}"
+    "{{ '<|User|>:' + m['content'] + '<eoh>\n' }}"
     "{% elif m['role'] == 'assistant' %}{{ '<|Bot|>:' + m['content'] + '<eoa>\n' }}"
     "{% else %}{{ '<|System|>:' + m['content'] + '\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|Bot|>:' }}{% endif %}"
@@ -176,21 +197,27 @@ GRANITE = (
     SYSTEM_APART.replace(
         "DEFAULT", "\"Today's Date: \" + strftime_now('%B %d, %Y') + '.\nYou are Granite.'"
     )
-    + "{{ '<|start_of_role|>system<|end_of_role|>' + system + '<|end_of_text|>\n' }}{% for m in loop_messages %}"
-    "{{ '<|start_of_role|>' + m['role'] + '<|end_of_role|>' + m['content'] + '<|end_of_text|>\n' }}{% endfor %}"
+    + "{{ '<|start_of_role|>system<|end_of_role|>' + system + '<|end_of_text|>\n' }}"
+    "{% for m in loop_messages %}"
+    "{{ '<|start_of_role|>' + m['role'] + '<|end_of_role|>'"
+    " + m['content'] + '<|end_of_text|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start_of_role|>assistant<|end_of_role|>' }}{% endif %}"
 )
 HARMONY = (
     "{% macro header() %}{{ 'You are ChatGPT.\nCurrent date: ' + strftime_now('%Y-%m-%d') }}"
     "{{ '\n\nReasoning: medium' }}{% endmacro %}"
-    "{{ '<|start|>system<|message|>' + header() + '<|end|>' }}{% for m in messages %}{% if m['role'] == 'system' %}"
-    "{{ '<|start|>developer<|message|># Instructions\n\n' + m['content'] + '<|end|>' }}{% elif m['role'] == 'user' %}"
+    "{{ '<|start|>system<|message|>' + header() + '<|end|>' }}"
+    "{% for m in messages %}{% if m['role'] == 'system' %}"
+    "{{ '<|start|>developer<|message|># Instructions\n\n' + m['content'] + '<|end|>' }}"
+    "{% elif m['role'] == 'user' %}"
     "{{ '<|start|>user<|message|>' + m['content'] + '<|end|>' }}{% else %}"
-    "{{ '<|start|>assistant<|channel|>final<|message|>' + m['content'] + '<|return|>' }}{% endif %}{% endfor %}"
+    "{{ '<|start|>assistant<|channel|>final<|message|>' + m['content'] + '<|return|>' }}"
+    "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
 )
 NEMOTRON = (
-    "{{ '<SPECIAL_10>System\n' + (messages[0]['content'] if messages[0]['role'] == 'system' else '') + '\n\n' }}"
+    "{{ '<SPECIAL_10>System\n'"
+    " + (messages[0]['content'] if messages[0]['role'] == 'system' else '') + '\n\n' }}"
     "{% for m in messages if m['role'] != 'system' %}"
     "{{ '<SPECIAL_11>' + m['role'] | capitalize + '\n' + m['content'].strip() }}"
     "{{ '\n' if m['role'] == 'user' else '\n<SPECIAL_12>\n\n' }}{% endfor %}"
@@ -202,21 +229,25 @@ QUESTION_ANSWER = (
     "{% if add_generation_prompt %}{{ 'Answer:' }}{% endif %}"
 )
 Q_A = (
-    "{% for m in messages %}{{ 'A: ' if m['role'] == 'assistant' else 'Q: ' }}{{ m['content'] + '\n' }}{% endfor %}"
+    "{% for m in messages %}{{ 'A: ' if m['role'] == 'assistant' else 'Q: ' }}"
+    "{{ m['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}A:{% endif %}"
 )
 PARTS = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{% for p in m['content'] %}"
-    "{% if p['type'] == 'text' %}{{ p['text'] }}{% elif p['type'] == 'image' %}<image>{% endif %}{% endfor %}"
+    "{% if p['type'] == 'text' %}{{ p['text'] }}"
+    "{% elif p['type'] == 'image' %}<image>{% endif %}{% endfor %}"
     "{{ '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 PARTS_FOR_USERS = (
-    "{% for m in messages %}{% if m['role'] == 'system' %}{{ 'System: ' + m['content'] + '\n' }}{% else %}"
-    "{{ m['role'] + ': ' }}{% for p in m['content'] %}{{ p['text'] }}{% endfor %}{{ '\n' }}{% endif %}{% endfor %}"
+    "{% for m in messages %}{% if m['role'] == 'system' %}"
+    "{{ 'System: ' + m['content'] + '\n' }}{% else %}"
+    "{{ m['role'] + ': ' }}{% for p in m['content'] %}"
+    "{{ p['text'] }}{% endfor %}{{ '\n' }}{% endif %}{% endfor %}"
 )
 
-SHARED_PROMPTS = {
+REAL_PROMPTS = {
     "HuggingFaceTB-SmolLM3-3B": "<|im_start|>system\n## Metadata\n\n"
     "Knowledge Cutoff Date: June 2025\nReasoning Mode: /think\n\n"
     f"## Custom Instructions\n\n{SYSTEM}\n\n<|im_end|>\n<|im_start|>user\n",
@@ -240,7 +271,8 @@ PROMPTS = {
     ),
     "Llama 3 trims its contents": (
         LLAMA_3,
-        f"<s><|start_header_id|>system<|end_header_id|>\n\n{SYSTEM}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
+        f"<s><|start_header_id|>system<|end_header_id|>\n\n{SYSTEM}"
+        "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
     ),
     "Gemma 3 folds by itself": (GEMMA_3, f"<s><start_of_turn>user\n{SYSTEM}\n\n"),
     "Gemma 4 has a system turn": (GEMMA_4, f"<s><|turn>system\n{SYSTEM}<turn|>\n<|turn>user\n"),
@@ -262,7 +294,8 @@ PROMPTS = {
     "Alpaca": (ALPACA, f"{SYSTEM}\n\n### Instruction:\n"),
     "Command-R": (
         COMMAND_R,
-        f"<s><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>{SYSTEM}<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
+        f"<s><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>{SYSTEM}"
+        "<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
     ),
     "GLM 4": (GLM_4.replace("SUFFIX", "false"), f"[gMASK]<sop><|system|>\n{SYSTEM}<|user|>\n"),
     "GLM 4.5 adds /nothink behind the user's words": (
@@ -272,11 +305,13 @@ PROMPTS = {
     "InternLM 1": (INTERNLM_1, f"<|System|>:{SYSTEM}\n<|User|>:"),
     "Granite's default is dated": (
         GRANITE,
-        f"<|start_of_role|>system<|end_of_role|>{SYSTEM}<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>",
+        f"<|start_of_role|>system<|end_of_role|>{SYSTEM}"
+        "<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>",
     ),
     "gpt-oss has a dated header from a macro, and a developer turn": (
         HARMONY,
-        "<|start|>system<|message|>You are ChatGPT.\nCurrent date: 2024-07-26\n\nReasoning: medium<|end|>"
+        "<|start|>system"
+        "<|message|>You are ChatGPT.\nCurrent date: 2024-07-26\n\nReasoning: medium<|end|>"
         f"<|start|>developer<|message|># Instructions\n\n{SYSTEM}<|end|><|start|>user<|message|>",
     ),
     "Nemotron": (NEMOTRON, f"<SPECIAL_10>System\n{SYSTEM}\n\n<SPECIAL_11>User\n"),
@@ -307,12 +342,14 @@ PROMPTS = {
     ),
     "user's words twice: nothing behind the first place leaks": (
         chatml(
-            content="m['content'] + ('\nRead it again: ' + m['content'] if m['role'] == 'user' else '')"
+            content="m['content'] + ('\nRead it again: '"
+            " + m['content'] if m['role'] == 'user' else '')"
         ),
         CHATML_SYSTEM,
     ),
     "the system prompt behind the user's words would come too late": (
-        "{% for m in messages | reverse %}{{ '<' + m['role'] + '>' + m['content'] + '\n' }}{% endfor %}",
+        "{% for m in messages | reverse %}"
+        "{{ '<' + m['role'] + '>' + m['content'] + '\n' }}{% endfor %}",
         f"<user>{SYSTEM}\n\n",
     ),
     "a user turn alone is refused": (
@@ -323,7 +360,8 @@ PROMPTS = {
     ),
     "a chat must end with the assistant": (
         chatml(
-            before="{% if messages[-1]['role'] != 'assistant' %}{{ raise_exception('unfinished') }}{% endif %}"
+            before="{% if messages[-1]['role'] != 'assistant' %}"
+            "{{ raise_exception('unfinished') }}{% endif %}"
         ),
         CHATML_SYSTEM,
     ),
@@ -351,7 +389,8 @@ PROMPTS = {
     ),
     "a template's literal date stays": (
         chatml(
-            before="{% if date_string is not defined %}{% set date_string = '1 May 2025' %}{% endif %}{{ date_string }}"
+            before="{% if date_string is not defined %}"
+            "{% set date_string = '1 May 2025' %}{% endif %}{{ date_string }}"
         ),
         "1 May 2025" + CHATML_SYSTEM,
     ),
@@ -359,14 +398,14 @@ PROMPTS = {
 NOT_FOR_ANSWERS = {"a chat must end with the assistant", "a generation prompt is refused"}
 
 
-@pytest.mark.parametrize("name", SHARED_PROMPTS)
+@pytest.mark.parametrize("name", REAL_PROMPTS)
 def test_a_real_template_is_cut_where_the_users_words_begin(name):
-    assert chat.pre_query(shared(name, bos="<s>"), SYSTEM) == SHARED_PROMPTS[name]
+    assert chat.pre_query(with_real_template(name, bos="<s>"), SYSTEM) == REAL_PROMPTS[name]
 
 
 def test_the_hermes_tool_template_is_cut_with_an_empty_list_of_tools():
     prompt = chat.pre_query(
-        shared("NousResearch-Hermes-3-Llama-3.1-8B-tool_use", bos="<s>"), SYSTEM
+        with_real_template("NousResearch-Hermes-3-Llama-3.1-8B-tool_use", bos="<s>"), SYSTEM
     )
     assert prompt.startswith("<s><|im_start|>system\nYou are a function calling AI model.")
     assert "Here are the available tools: <tools>  </tools>" in prompt
@@ -387,10 +426,29 @@ def test_an_answers_prompt_begins_with_the_pre_query_prompt_and_the_question(hab
 
 
 def conversation(system, *turns):
-    head = [{"role": "system", "content": system}] if system is not None else []
-    return head + [
-        {"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(turns)
-    ]
+    """Messages of user and assistant in turn, behind a system message unless it is None."""
+    messages = [] if system is None else [{"role": "system", "content": system}]
+    for number, turn in enumerate(turns):
+        role = "assistant" if number % 2 else "user"
+        messages.append({"role": role, "content": turn})
+    return messages
+
+
+SHAPES = {
+    "ChatML": Shape("own", "none", "header"),
+    "Mistral v1 raises on a system message": Shape("folded", "none", "header"),
+    "a message that is dropped still keeps the default away": Shape("both", "none", "header"),
+    "contents as lists of parts": Shape("own", "all", "header"),
+    "parts for the user, a string for the system": Shape("own", "turns", "header"),
+    "a generation prompt is refused": Shape("own", "none", "nothing"),
+    "a chat must end with the assistant": Shape("own", "none", "answer"),
+}
+
+
+@pytest.mark.parametrize("habit", SHAPES)
+def test_the_shape_that_a_template_takes_is_found_by_rendering_marked_words(habit):
+    template, _ = PROMPTS[habit]
+    assert find_shape(tokenizer(template, bos="<s>"), with_system=True) == SHAPES[habit]
 
 
 def test_a_system_prompt_that_changes_its_length_in_lower_case_does_not_move_the_cut():
@@ -405,20 +463,20 @@ def test_a_folded_system_prompt_is_followed_by_one_blank_line_whatever_it_ends_i
 
 
 def test_an_empty_system_prompt_leaves_the_template_its_default():
-    made = tokenizer(chatml(default="You are Qwen."))
+    model_tokenizer = tokenizer(chatml(default="You are Qwen."))
     assert (
-        chat.pre_query(made, "")
+        chat.pre_query(model_tokenizer, "")
         == "<|im_start|>system\nYou are Qwen.<|im_end|>\n<|im_start|>user\n"
     )
-    assert chat.render(made, conversation("", "Hi")).startswith(
+    assert chat.render(model_tokenizer, conversation("", "Hi")).startswith(
         "<|im_start|>system\nYou are Qwen.<|im_end|>\n"
     )
 
 
 def test_the_date_is_the_same_whatever_day_it_is():
-    made = tokenizer(MISTRAL_7, bos="<s>")
+    model_tokenizer = tokenizer(MISTRAL_7, bos="<s>")
     assert "The current date is 2024-07-26[/SYSTEM_PROMPT]" in chat.render(
-        made, conversation(None, "Hi")
+        model_tokenizer, conversation(None, "Hi")
     )
     assert "Today's Date: July 26, 2024." in chat.render(
         tokenizer(GRANITE), conversation(None, "Hi")
@@ -426,7 +484,7 @@ def test_the_date_is_the_same_whatever_day_it_is():
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "problem"),
     [
         pytest.param(None, "no chat template", id="a base model"),
         pytest.param(
@@ -466,10 +524,10 @@ def test_the_date_is_the_same_whatever_day_it_is():
         ),
     ],
 )
-def test_a_template_that_cannot_be_cut_is_one_line_that_names_the_model(template, said):
+def test_a_template_that_cannot_be_cut_is_one_line_that_names_the_model(template, problem):
     with pytest.raises(ValueError, match="a-model: ") as error:
         chat.pre_query(tokenizer(template), SYSTEM)
-    assert said in str(error.value)
+    assert problem in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -477,7 +535,8 @@ def test_a_conversation_is_rendered_with_every_turn_and_the_next_header():
     messages = conversation(SYSTEM, "Hi", "Hello", QUESTION)
     text = chat.render(tokenizer(chatml()), messages)
     assert text == (
-        f"{CHATML_SYSTEM}Hi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\n{QUESTION}<|im_end|>\n"
+        f"{CHATML_SYSTEM}Hi<|im_end|>\n<|im_start|>assistant\nHello"
+        f"<|im_end|>\n<|im_start|>user\n{QUESTION}<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
 
@@ -566,7 +625,8 @@ def test_a_conversation_that_the_template_refuses_is_one_line():
             id="DeepSeek V2: newlines and words are no marks",
         ),
         pytest.param(
-            "{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] + ' Bot:<think>\n' }}{% endfor %}",
+            "{% for m in messages %}"
+            "{{ '[' + m['role'] + ']' + m['content'] + ' Bot:<think>\n' }}{% endfor %}",
             ["<think>"],
             [],
             [],
@@ -643,10 +703,12 @@ def test_a_conversation_that_the_template_refuses_is_one_line():
     ],
 )
 def test_a_turn_ends_where_the_template_ends_it(template, tokens, ends, answer_ends, strings):
-    made = tokenizer(template, tokens, bos="<s>")
-    assert chat.stop_token_ids(made, None) == ids_of(made, "<eos>", *ends)
-    assert chat.stop_token_ids(made, None, user_turn=False) == ids_of(made, "<eos>", *answer_ends)
-    assert chat.stop_strings(made) == strings
+    model_tokenizer = tokenizer(template, tokens, bos="<s>")
+    assert chat.stop_token_ids(model_tokenizer, None) == ids_of(model_tokenizer, "<eos>", *ends)
+    assert chat.stop_token_ids(model_tokenizer, None, user_turn=False) == ids_of(
+        model_tokenizer, "<eos>", *answer_ends
+    )
+    assert chat.stop_strings(model_tokenizer) == strings
 
 
 @pytest.mark.parametrize(
@@ -664,10 +726,12 @@ def test_a_turn_ends_where_the_template_ends_it(template, tokens, ends, answer_e
     ],
 )
 def test_a_real_template_names_the_token_that_ends_a_users_turn(name, end):
-    made = shared(name, tokens=[end, "<think>", "<|im_start|>", "<|start_header_id|>"], bos="<s>")
-    assert chat.stop_token_ids(made, None) == ids_of(made, "<eos>", end)
-    assert chat.stop_strings(made) == []
-    assert chat.stop_strings(shared(name, bos="<s>")) == [end]
+    model_tokenizer = with_real_template(
+        name, tokens=[end, "<think>", "<|im_start|>", "<|start_header_id|>"], bos="<s>"
+    )
+    assert chat.stop_token_ids(model_tokenizer, None) == ids_of(model_tokenizer, "<eos>", end)
+    assert chat.stop_strings(model_tokenizer) == []
+    assert chat.stop_strings(with_real_template(name, bos="<s>")) == [end]
 
 
 @pytest.mark.parametrize(
@@ -681,9 +745,9 @@ def test_a_real_template_names_the_token_that_ends_a_users_turn(name, end):
     ],
 )
 def test_stop_tokens_are_sorted_and_unique_with_those_of_the_generation_config(config, expected):
-    made = tokenizer()
-    assert made.eos_token_id == 256
-    assert chat.stop_token_ids(made, config) == sorted(expected)
+    model_tokenizer = tokenizer()
+    assert model_tokenizer.eos_token_id == 256
+    assert chat.stop_token_ids(model_tokenizer, config) == sorted(expected)
 
 
 def test_a_tokenizer_without_eos_stops_at_what_the_config_says():
@@ -702,20 +766,23 @@ def test_a_tokenizer_without_eos_stops_at_what_the_config_says():
 def test_encoded_text_has_one_bos_where_the_model_expects_it(
     adds_bos, text, bos_when_adding, bos_else
 ):
-    made = tokenizer(bos="<s>", adds_bos=adds_bos)
-    ids = chat.encode(made, text)
-    assert ids.count(made.bos_token_id) == (bos_when_adding if adds_bos else bos_else)
-    assert made.decode(ids).removeprefix("<s>") == text.removeprefix("<s>")
+    model_tokenizer = tokenizer(bos="<s>", adds_bos=adds_bos)
+    ids = chat.encode(model_tokenizer, text)
+    assert ids.count(model_tokenizer.bos_token_id) == (bos_when_adding if adds_bos else bos_else)
+    assert model_tokenizer.decode(ids).removeprefix("<s>") == text.removeprefix("<s>")
 
 
 def test_a_tokenizer_without_a_bos_token_adds_none():
-    made = tokenizer()
-    assert made.decode(chat.encode(made, "<|im_start|>user\nähm")) == "<|im_start|>user\nähm"
+    model_tokenizer = tokenizer()
+    assert (
+        model_tokenizer.decode(chat.encode(model_tokenizer, "<|im_start|>user\nähm"))
+        == "<|im_start|>user\nähm"
+    )
 
 
 def test_special_tokens_in_rendered_text_become_single_ids():
-    made = tokenizer(chatml(), ["<|im_start|>", "<|im_end|>"])
-    ids = chat.encode(made, chat.pre_query(made, "S"))
+    model_tokenizer = tokenizer(chatml(), ["<|im_start|>", "<|im_end|>"])
+    ids = chat.encode(model_tokenizer, chat.pre_query(model_tokenizer, "S"))
     assert [i for i in ids if i > 256] == [257, 258, 257]
 
 
@@ -760,7 +827,7 @@ def test_several_saved_templates_are_loaded_and_the_default_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "problem"),
     [
         pytest.param({}, "no tokenizer files", id="an empty folder"),
         pytest.param(
@@ -772,10 +839,10 @@ def test_several_saved_templates_are_loaded_and_the_default_is_taken(tmp_path):
         ),
     ],
 )
-def test_a_folder_without_a_tokenizer_is_one_line(tmp_path, files, said):
+def test_a_folder_without_a_tokenizer_is_one_line(tmp_path, files, problem):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises(ValueError, match=problem) as error:
         chat.load_tokenizer(str(tmp_path))
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(f"{tmp_path}: ")
