@@ -1,272 +1,332 @@
 """Make the embedded model: train the policy from scratch, or with --policy_path its reward model.
 
-in    nothing for the policy (lib/tiny/problems makes its texts); for the reward model the policy's folder
-out   a model folder of under 5 MB: config.json, model.safetensors, tokenizer, chat template, README.md with measured figures
+in    nothing for the policy: lib/tiny/problems makes its texts
+      for the reward model the policy's folder
+out   data/models/tiny/      a model of under 5 MB: config.json, model.safetensors, tokenizer, chat
+                             template, settings.json, README.md with measured figures
       python exp/make_tiny.py --save_path data/models/tiny
 
-The reward model: --policy_path data/models/tiny --save_path data/models/tiny-rm. On one core an hour, and half of one.
-Killed, the same command goes on from the last checkpoint in SAVE_PATH.part; another --tokens shortens or lengthens the rest.
+The reward model: --policy_path data/models/tiny --save_path data/models/tiny-rm. On one core the
+policy takes an hour, and the reward model half of one. A killed training of the policy goes on from
+its last checkpoint in SAVE_PATH.part, with the same command; --overwrite begins again.
 """
 
-import json
 import os
 import random
-import shutil
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lib import cli, models, rows
+from lib import cli, models
 from lib.errors import UserError
-from lib.progress import say
-from lib.tiny import card, problems, recipe, templates
-from lib.tiny import optimizer as training
+from lib.grading import answers
+from lib.output_folder import OutputFolder
+from lib.progress import LOG_EVERY_S, say
+from lib.tiny import card, optimizer, problems, recipe
+from lib.tiny.problems import Problem
+from lib.tiny.templates import TEMPLATES
 
 BLOCK = 1500  # documents drawn, sorted by length and batched together: about 25 steps
 SAVE_EVERY = 2_000_000  # tokens between checkpoints, some five minutes
-# Share of drills, weight of the user's words. Arithmetic comes first; at .3 half of the invented problems were ill posed.
-EARLY, LATE = (0.45, 0.3), (0.15, 0.6)
-JUDGE_RATE = 0.2  # of the policy's learning rates
+# The share of drills and the weight of the user's words. Arithmetic comes first; with .3 to the end
+# half of the invented problems were ill posed.
+EARLY_SHARE = 0.45  # of the tokens
+EARLY_DRILL_SHARE, EARLY_QUESTION_WEIGHT = 0.45, 0.3
+LATE_DRILL_SHARE, LATE_QUESTION_WEIGHT = 0.15, 0.6
+# Ten evaluations in the second half; the last ones come at a low learning rate and mostly win.
+FIRST_EVALUATION, EVALUATE_EVERY = 0.5, 0.05  # of the tokens
+
+REWARD_MODEL_RATE = 0.2  # of the policy's learning rates
+REWARD_MODEL_BATCH = 48  # chats
+
+GradedChat = tuple[str, bool]  # a whole chat, and whether its answer is right
 
 
-def train_policy(save_path: Path, settings: dict) -> None:
-    """Train on `tokens` tokens; of the second half's checkpoints keep the one that works out most development problems."""
+@dataclass(frozen=True)
+class Plan:
+    """How much is trained and measured: `tokens` and `dev_problems` for the policy only."""
+
+    tokens: int = 21_000_000
+    seed: int = 0
+    dev_problems: int = 300
+    fresh_problems: int = 600
+    sampled_problems: int = 3000  # this and `epochs` for the reward model only
+    epochs: int = 3
+
+
+@dataclass
+class TrainingState:
+    """How far the policy's training is; with weights and moments it is all that a resume needs."""
+
+    tokens: int = 0
+    steps: int = 0
+    blocks: int = 0
+    seconds: float = 0.0
+    saved_at: int = 0  # tokens at the last checkpoint
+    evaluated_at: int = 0  # tokens at the last evaluation
+    best_at: int = 0  # tokens at the best evaluation
+    best_accuracy: float = -1.0
+
+
+def train_policy(folder: OutputFolder, plan: Plan) -> None:
+    """Train from scratch, then keep the weights that worked out most development problems."""
     import torch
 
-    seed, tokens, dev_problems, fresh_problems = (
-        settings[k] for k in ("seed", "tokens", "dev_problems", "fresh_problems")
-    )
-    part = Path(f"{save_path}.part")
-    part.mkdir(parents=True, exist_ok=True)
-    tokenizer = recipe.make_tokenizer(seed)
-    model = recipe.make_model(tokenizer, seed)
-    steppers = training.optimizers(model)
-    state = restore(part / "state.pt", seed, model, steppers)
-    dev = problems.development(dev_problems, seed)
+    tokenizer = recipe.make_tokenizer(plan.seed)
+    model = recipe.make_model(tokenizer, plan.seed)
+    optimizers = optimizer.make_optimizers(model)
+    folder.open()
+    state = restore(folder.part / "state.pt", model, optimizers)
+    development = problems.development(plan.dev_problems, plan.seed)
     model.train()
-    began, told, told_seen = time.monotonic() - state["seconds"], time.monotonic(), state["seen"]
-    while state["seen"] < tokens:
-        label = f"{seed} {state['block']}"
-        made = recipe.documents(BLOCK, label, *(EARLY if state["seen"] < 0.45 * tokens else LATE))
-        for ids, weights in training.batches(tokenizer, made, random.Random(label)):
-            training.set_rate(steppers, state["step"], state["seen"] / tokens)
-            loss = training.loss_of(model, ids, weights)
-            training.advance(model, steppers, loss)
-            state["seen"] += ids.numel()
-            state["step"] += 1
-            if state["seen"] >= tokens:
-                break
-        state["block"] += 1
-        last, now = state["seen"] >= tokens, time.monotonic()
-        state["seconds"] = now - began
-        if now - told > 30 or last:
-            speed = (state["seen"] - told_seen) / (now - told)
-            eta = max(0, tokens - state["seen"]) / speed / 60
-            say(
-                f"{state['seen']:,}/{tokens:,} tokens  {speed:,.0f}/s  loss {loss.item():.3f}  eta {eta:.0f}m"
-            )
-            told, told_seen = now, state["seen"]
-        # Ten looks in the second half; the last ones are made at a low rate and mostly win.
-        if last or state["seen"] > 0.5 * tokens and state["seen"] - state["looked"] > 0.05 * tokens:
-            state["looked"], right = state["seen"], card.working_out(model, tokenizer, dev)
-            say(
-                f"{state['seen']:,} tokens: {right:.3f} of {len(dev)} development problems right when worked out"
-            )
-            if right >= state["best"]:
-                state |= {"best": right, "best_at": state["seen"]}
-                store(part / "best.pt", model.state_dict())
-        if last or state["seen"] - state["saved"] >= SAVE_EVERY:
-            state["saved"] = state["seen"]
-            kept = {
-                "state": state,
-                "model": model.state_dict(),
-                "steppers": [s.state_dict() for s in steppers],
-            }
-            store(part / "state.pt", kept)
-    model.load_state_dict(torch.load(part / "best.pt", weights_only=True))
+    started = time.monotonic() - state.seconds
+    logged_at, logged_tokens = time.monotonic(), state.tokens
+    while state.tokens < plan.tokens:
+        loss = train_block(model, tokenizer, optimizers, state, plan)
+        now = time.monotonic()
+        state.seconds = now - started
+        is_last = state.tokens >= plan.tokens
+        if is_last or now - logged_at > LOG_EVERY_S:
+            speed = (state.tokens - logged_tokens) / (now - logged_at)
+            say(progress_line(state.tokens, plan.tokens, speed, loss))
+            logged_at, logged_tokens = now, state.tokens
+        if is_last or evaluation_is_due(state, plan.tokens):
+            accuracy = card.worked_accuracy(model, tokenizer, development)
+            what = f"of {len(development)} development problems right when worked out"
+            say(f"{state.tokens:,} tokens: {accuracy:.3f} {what}")
+            state.evaluated_at = state.tokens
+            if accuracy >= state.best_accuracy:
+                state.best_accuracy, state.best_at = accuracy, state.tokens
+                store(folder.part / "best.pt", model.state_dict())
+        if is_last or state.tokens - state.saved_at >= SAVE_EVERY:
+            state.saved_at = state.tokens
+            save_checkpoint(folder.part / "state.pt", state, model, optimizers)
+    model.load_state_dict(torch.load(folder.part / "best.pt", weights_only=True))
     model.to(torch.bfloat16).float()  # measured as it is shipped
-    facts = {k: state[k] for k in ("seed", "seen", "seconds", "best", "best_at")} | {
-        "tokens": tokens,
-        "dev_problems": dev_problems,
-        "parameters": model.num_parameters(),
-        "templates": len(templates.TEMPLATES),
+    readme = policy_readme(model, tokenizer, state, plan)
+    finish(folder, model, tokenizer, readme)
+
+
+def train_block(model, tokenizer, optimizers: list, state: TrainingState, plan: Plan) -> float:
+    """Train on the next block of documents, or on as much of it as is left; the last loss."""
+    label = f"{plan.seed} {state.blocks}"
+    if state.tokens < EARLY_SHARE * plan.tokens:
+        documents = recipe.documents(BLOCK, label, EARLY_DRILL_SHARE, EARLY_QUESTION_WEIGHT)
+    else:
+        documents = recipe.documents(BLOCK, label, LATE_DRILL_SHARE, LATE_QUESTION_WEIGHT)
+    for ids, weights in optimizer.batches(tokenizer, documents, random.Random(label)):
+        optimizer.set_learning_rates(optimizers, state.steps, state.tokens / plan.tokens)
+        loss = optimizer.weighted_loss(model, ids, weights)
+        optimizer.take_step(model, optimizers, loss)
+        state.tokens += ids.numel()
+        state.steps += 1
+        if state.tokens >= plan.tokens:
+            break
+    state.blocks += 1
+    return loss.item()
+
+
+def evaluation_is_due(state: TrainingState, tokens: int) -> bool:
+    is_second_half = state.tokens > FIRST_EVALUATION * tokens
+    return is_second_half and state.tokens - state.evaluated_at > EVALUATE_EVERY * tokens
+
+
+def progress_line(tokens: int, total: int, speed: float, loss: float) -> str:
+    minutes = max(0, total - tokens) / speed / 60
+    return f"{tokens:,}/{total:,} tokens  {speed:,.0f}/s  loss {loss:.3f}  eta {minutes:.0f}m"
+
+
+def policy_readme(model, tokenizer, state: TrainingState, plan: Plan) -> str:
+    """The policy's model card, with figures that are measured now."""
+    import torch
+
+    invented = plan.fresh_problems // 3
+    flags = f"--save_path data/models/tiny --tokens {plan.tokens} --seed {plan.seed}"
+    facts = {
+        "command": f"python exp/make_tiny.py {flags}",
+        "million_parameters": model.num_parameters() / 1e6,
+        "seed": plan.seed,
+        "trained_tokens": state.tokens,
+        "minutes": state.seconds / 60,
         "threads": torch.get_num_threads(),
-        "invented": fresh_problems // 3,
+        "best_at": state.best_at,
+        "best_accuracy": state.best_accuracy,
+        "dev_problems": plan.dev_problems,
+        "invented": invented,
+        "templates": len(TEMPLATES),
     }
-    solved = card.solving(model, tokenizer, fresh_problems, seed)
-    invented = {
-        t: card.inventing(model, tokenizer, fresh_problems // 3, t, seed) for t in (1.0, 0.9)
+    solving = card.measure_solving(model, tokenizer, plan.fresh_problems, plan.seed)
+    inventing = {
+        temperature: card.measure_inventing(model, tokenizer, invented, temperature, plan.seed)
+        for temperature in (1.0, 0.9)
     }
-    finish(save_path, settings, model, tokenizer, card.policy_card(facts, solved, invented))
+    return card.policy_card(facts, solving, inventing)
 
 
-def restore(path: Path, seed: int, model: object, steppers: list) -> dict:
-    """The counts of an earlier run, whose weights and moments go into `model` and `steppers`; zeros where there was none."""
+def save_checkpoint(path: Path, state: TrainingState, model, optimizers: list) -> None:
+    checkpoint = {
+        "state": asdict(state),
+        "model": model.state_dict(),
+        "optimizers": [each.state_dict() for each in optimizers],
+    }
+    store(path, checkpoint)
+
+
+def restore(path: Path, model, optimizers: list) -> TrainingState:
+    """The state of an earlier session, a new one if there was none.
+
+    The weights and moments go into `model` and `optimizers`.
+    """
     import torch
 
     if not path.exists():
-        counts = dict.fromkeys(("seen", "step", "block", "best_at", "saved", "looked"), 0)
-        return counts | {"seed": seed, "seconds": 0.0, "best": -1.0}
-    stored = torch.load(path, weights_only=True)
-    state = stored["state"]
-    if state["seed"] != seed:
-        raise UserError(
-            f"{path} is of --seed {state['seed']}, now {seed}; use another --save_path or remove it"
-        )
-    model.load_state_dict(stored["model"])
-    for stepper, kept in zip(steppers, stored["steppers"], strict=True):
-        stepper.load_state_dict(kept)
-    say(f"goes on at {state['seen']:,} tokens")
+        return TrainingState()
+    checkpoint = torch.load(path, weights_only=True)
+    model.load_state_dict(checkpoint["model"])
+    for each, moments in zip(optimizers, checkpoint["optimizers"], strict=True):
+        each.load_state_dict(moments)
+    state = TrainingState(**checkpoint["state"])
+    say(f"goes on at {state.tokens:,} tokens")
     return state
 
 
-def judged_answers(
-    policy: object, tokenizer: object, count: int, seed: int
-) -> list[tuple[str, bool]]:
-    """Whole chats with the policy's distinct answers to training problems, half of them hotter, and whether each is right."""
-    asked, found = problems.training(count, f"reward {seed}"), []
-    for temperature, some in ((0.8, asked[: count // 2]), (1.0, asked[count // 2 :])):
-        prompts = [recipe.before_answer(p.question) for p in some]
-        answers = card.complete(policy, tokenizer, prompts, temperature, seed, n=7)
-        for i, (problem, texts) in enumerate(zip(some, answers, strict=True)):
-            # A judge is mostly shown a chat without a system prompt; a quarter have it, so that both are known.
-            domain = problem.domain if i % 4 == 0 else None
-            for text in sorted({*texts} - {""}):
-                found.append(
-                    (
-                        recipe.after_answer(problem.question, text, domain),
-                        card.is_right(problem, text),
-                    )
-                )
-    return found
-
-
-def train_judge(policy_path: Path, save_path: Path, settings: dict) -> None:
-    """Train the policy's weights, with one output on the last token, to tell right answers from wrong ones."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-
-    seed, sampled, epochs = (settings[k] for k in ("seed", "sampled_problems", "epochs"))
-    fresh_problems = settings["fresh_problems"] // 2
-    tokenizer = AutoTokenizer.from_pretrained(policy_path)
-    policy = AutoModelForCausalLM.from_pretrained(policy_path, dtype=torch.float32)
-    began = time.monotonic()
-    torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        policy_path, num_labels=1, dtype=torch.float32
-    )
-    torch.nn.init.zeros_(model.score.weight)  # starts as no opinion
-    examples = judged_answers(policy, tokenizer, sampled, seed)
-    say(f"{len(examples):,} answers sampled, {time.monotonic() - began:.0f}s")
-    steppers, told, step = training.optimizers(model), time.monotonic(), 0
-    model.train()
-    for epoch in range(epochs):
-        rng = random.Random(f"{seed} {epoch}")
-        groups = grouped(examples, rng)
-        for k, group in enumerate(groups):
-            training.set_rate(steppers, step, (epoch + k / len(groups)) / epochs, JUDGE_RATE)
-            inputs = tokenizer(
-                [text for text, _ in group],
-                return_tensors="pt",
-                padding=True,
-                return_token_type_ids=False,
-            )
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = model(**inputs).logits[:, 0].float()
-            wanted = torch.tensor([float(right) for _, right in group])
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted)
-            training.advance(model, steppers, loss)
-            step += 1
-            if time.monotonic() - told > 30:
-                told = time.monotonic()
-                say(f"epoch {epoch + 1}/{epochs}  {k}/{len(groups)} steps  loss {loss.item():.3f}")
-    made = {
-        "seed": seed,
-        "epochs": epochs,
-        "samples": len(examples),
-        "problems": sampled,
-        "right": sum(right for _, right in examples) / len(examples),
-        "seconds": time.monotonic() - began,
-        "threads": torch.get_num_threads(),
-    }
-    chosen = card.choosing(policy, model, tokenizer, fresh_problems, seed)
-    say(f"of {fresh_problems} fresh problems right: {chosen}")
-    finish(save_path, settings, model, tokenizer, card.judge_card(made, chosen))
-
-
-def grouped(examples: list[tuple[str, bool]], rng: random.Random) -> list[list[tuple[str, bool]]]:
-    """Groups of 48 of about the same length, in random order."""
-    order = sorted(examples, key=lambda example: len(example[0]) + rng.random())
-    groups = [order[at : at + 48] for at in range(0, len(order), 48)]
-    rng.shuffle(groups)
-    return groups
-
-
-def store(path: Path, what: dict) -> None:
-    """torch.save that a kill leaves whole or absent."""
+def store(path: Path, tensors: dict) -> None:
+    """As torch.save, but a kill leaves the file that was there before."""
     import torch
 
-    torch.save(what, f"{path}.new")
+    torch.save(tensors, f"{path}.new")
     os.replace(f"{path}.new", path)
 
 
-def finish(save_path: Path, settings: dict, model: object, tokenizer: object, card: str) -> None:
-    """Write the folder aside, then give it its name: a finished name means a whole folder."""
-    part = Path(f"{save_path}.part")
-    shutil.rmtree(part / "whole", ignore_errors=True)
-    recipe.save(model, tokenizer, part / "whole", card)
-    for file in (part / "whole").iterdir():
-        file.chmod(0o644)  # safetensors gives its own to the owner alone
-    rows.write_json(part / "whole/settings.json", settings)
-    if save_path.exists():  # with --overwrite: the old one stays until the new one is whole
-        os.replace(save_path, part / "old")
-    os.replace(part / "whole", save_path)
-    shutil.rmtree(part)
-    size = sum(f.stat().st_size for f in save_path.iterdir())
-    say(f"wrote {save_path}: {size / 1e6:.1f} MB")
+def train_reward_model(folder: OutputFolder, policy_path: str, plan: Plan) -> None:
+    """Train the policy's weights, with one output on the last token, to tell right from wrong."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(policy_path)
+    policy = AutoModelForCausalLM.from_pretrained(policy_path, dtype=torch.float32)
+    folder.open()
+    started = time.monotonic()
+    torch.manual_seed(plan.seed)
+    reward_model = AutoModelForSequenceClassification.from_pretrained(
+        policy_path, num_labels=1, dtype=torch.float32
+    )
+    torch.nn.init.zeros_(reward_model.score.weight)  # starts without an opinion
+    chats = sample_graded_chats(policy, tokenizer, plan.sampled_problems, plan.seed)
+    say(f"{len(chats):,} answers sampled, {time.monotonic() - started:.0f}s")
+    optimizers = optimizer.make_optimizers(reward_model)
+    reward_model.train()
+    steps = 0
+    logged_at = time.monotonic()
+    for epoch in range(plan.epochs):
+        batches = batches_by_length(chats, random.Random(f"{plan.seed} {epoch}"))
+        for number, batch in enumerate(batches):
+            progress = (epoch + number / len(batches)) / plan.epochs
+            optimizer.set_learning_rates(optimizers, steps, progress, REWARD_MODEL_RATE)
+            loss = right_or_wrong_loss(reward_model, tokenizer, batch)
+            optimizer.take_step(reward_model, optimizers, loss)
+            steps += 1
+            if time.monotonic() - logged_at > LOG_EVERY_S:
+                logged_at = time.monotonic()
+                where = f"epoch {epoch + 1}/{plan.epochs}  {number}/{len(batches)} steps"
+                say(f"{where}  loss {loss.item():.3f}")
+    flags = f"--policy_path data/models/tiny --save_path data/models/tiny-rm --seed {plan.seed}"
+    facts = {
+        "command": f"python exp/make_tiny.py {flags}",
+        "epochs": plan.epochs,
+        "samples": len(chats),
+        "sampled_problems": plan.sampled_problems,
+        "right_share": sum(is_right for _, is_right in chats) / len(chats),
+        "minutes": (time.monotonic() - started) / 60,
+        "threads": torch.get_num_threads(),
+    }
+    fresh_problems = plan.fresh_problems // 2
+    ranking = card.measure_ranking(policy, reward_model, tokenizer, fresh_problems, plan.seed)
+    say(f"of {fresh_problems} fresh problems right: {ranking}")
+    finish(folder, reward_model, tokenizer, card.reward_model_card(facts, ranking))
 
 
-def main(
-    save_path: str,
-    policy_path: str = "",
-    tokens: int = 21_000_000,
-    seed: int = 0,
-    dev_problems: int = 300,
-    fresh_problems: int = 600,
-    sampled_problems: int = 3000,
-    epochs: int = 3,
-    overwrite: bool = False,
-):
+def sample_graded_chats(policy, tokenizer, count: int, seed: int) -> list[GradedChat]:
+    """Whole chats with the policy's answers to training problems, and whether each is right.
+
+    The second half of the problems is answered at a higher temperature.
+    """
+    asked_problems = problems.training(count, f"reward {seed}")
+    first_half, second_half = asked_problems[: count // 2], asked_problems[count // 2 :]
+    chats = grade_samples(policy, tokenizer, first_half, 0.8, seed)
+    return chats + grade_samples(policy, tokenizer, second_half, 1.0, seed)
+
+
+def grade_samples(
+    policy, tokenizer, asked_problems: list[Problem], temperature: float, seed: int
+) -> list[GradedChat]:
+    """As `sample_graded_chats`: the distinct ones of seven answers to each problem."""
+    prompts = [recipe.before_answer(problem.question) for problem in asked_problems]
+    samples = card.complete(policy, tokenizer, prompts, temperature, seed, card.CANDIDATES)
+    chats = []
+    for number, problem in enumerate(asked_problems):
+        # A reward model is mostly shown a chat without a system prompt; a quarter of the problems
+        # have it, so that both are known.
+        domain = problem.domain if number % 4 == 0 else None
+        for response in sorted(set(samples[number]) - {""}):
+            chat = recipe.after_answer(problem.question, response, domain)
+            grade = answers.grade(response, str(problem.answer), strict=True)
+            chats.append((chat, grade.correct))
+    return chats
+
+
+def batches_by_length(chats: list[GradedChat], rng: random.Random) -> list[list[GradedChat]]:
+    """Batches of chats of about the same length, in random order."""
+    by_length = sorted(chats, key=lambda chat: len(chat[0]) + rng.random())
+    starts = range(0, len(by_length), REWARD_MODEL_BATCH)
+    batches = [by_length[start : start + REWARD_MODEL_BATCH] for start in starts]
+    rng.shuffle(batches)
+    return batches
+
+
+def right_or_wrong_loss(reward_model, tokenizer, batch: list[GradedChat]):
+    """Binary cross-entropy of the reward model's logits for one batch of graded chats."""
+    import torch
+
+    texts = [text for text, _ in batch]
+    targets = torch.tensor([float(is_right) for _, is_right in batch])
+    inputs = tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = reward_model(**inputs).logits[:, 0].float()
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+def finish(folder: OutputFolder, model, tokenizer, readme: str) -> None:
+    folder.finish(lambda whole: recipe.save(model, tokenizer, whole, readme))
+    size = sum(file.stat().st_size for file in folder.path.iterdir())
+    folder.done(f"{size / 1e6:.1f} MB")
+
+
+def main(save_path: str, policy_path: str = "", plan: Plan = Plan(), overwrite: bool = False):
     if policy_path and not Path(policy_path, "config.json").exists():
         raise UserError(f"{policy_path}: no model there (no config.json); make the policy first")
-    settings = {"seed": seed, "fresh_problems": fresh_problems}
+    # The settings of the shipped models name no stage. A key more in their settings.json would
+    # change their identity, which the records of every run hold.
+    settings = {"stage": None, "seed": plan.seed, "fresh_problems": plan.fresh_problems}
     if policy_path:
-        settings |= {
-            "policy": models.identity(models.Model(policy_path)),
-            "sampled_problems": sampled_problems,
-            "epochs": epochs,
-        }
+        policy = models.identity(models.Model(policy_path))
+        settings |= {"policy": policy}
+        settings |= {"sampled_problems": plan.sampled_problems, "epochs": plan.epochs}
+        what = f"the reward model of {policy_path} from {plan.sampled_problems:,} problems"
     else:
-        settings |= {"tokens": tokens, "dev_problems": dev_problems}
-    if Path(save_path).exists() and not overwrite:
-        made_with = Path(save_path, "settings.json")
-        old = json.loads(made_with.read_bytes()) if made_with.exists() else {}
-        changed = "; ".join(
-            f"{k} {old.get(k)}, now {v}" for k, v in settings.items() if old.get(k) != v
-        )
-        if changed:
-            raise UserError(
-                f"{save_path} was made with {changed}; use another --save_path or --overwrite"
-            )
-        say(f"{save_path} is there already; nothing to do")
+        settings |= {"tokens": plan.tokens, "dev_problems": plan.dev_problems}
+        what = f"the embedded model from {plan.tokens:,} tokens"
+    folder = OutputFolder(save_path, "make_tiny", settings, overwrite)
+    if folder.announce(what):
         return
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if policy_path:
-        train_judge(Path(policy_path), Path(save_path), settings)
+        train_reward_model(folder, policy_path, plan)
     else:
-        train_policy(Path(save_path), settings)
+        train_policy(folder, plan)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 import make_tiny
 from conftest import TINY, TINY_RM, stage
+from lib.output_folder import OutputFolder
 from lib.tiny import optimizer, problems, recipe
 
 SMALL = ("--tokens", 8000, "--dev_problems", 2, "--fresh_problems", 6)
@@ -23,13 +24,13 @@ CHAT = [
 def made(tmp_path_factory):
     """A policy of 8,000 tokens and its reward model, by the real commands."""
     folder = tmp_path_factory.mktemp("made")
-    policy, judge = folder / "tiny", folder / "tiny-rm"
+    policy, reward_model = folder / "tiny", folder / "tiny-rm"
     for flags in (("--save_path", policy, *SMALL),
-                  ("--policy_path", policy, "--save_path", judge, "--sampled_problems", 6, "--epochs", 1, "--fresh_problems", 6)):  # fmt: skip
+                  ("--policy_path", policy, "--save_path", reward_model, "--sampled_problems", 6, "--epochs", 1, "--fresh_problems", 6)):  # fmt: skip
         result = stage("make_tiny", *flags, env=ONE_CORE)
         assert result.returncode == 0, result.stderr
         assert "make_tiny: wrote " in result.stderr
-    return policy, judge
+    return policy, reward_model
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,10 @@ def tokenizer():
     return AutoTokenizer.from_pretrained(TINY)
 
 
-def folders_are_whole(policy, judge):
+def folders_are_whole(policy, reward_model):
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-    for folder in (policy, judge):
+    for folder in (policy, reward_model):
         assert sum(f.stat().st_size for f in folder.iterdir()) < 5_000_000
         assert all(f.stat().st_mode & 0o044 == 0o044 for f in folder.iterdir())
         tokens = AutoTokenizer.from_pretrained(folder)
@@ -52,7 +53,7 @@ def folders_are_whole(policy, judge):
     assert model.num_parameters() < 2_300_000
     assert model.generation_config.eos_token_id == [tokens.eos_token_id, tokens.pad_token_id]
     assert model.generation_config.pad_token_id == tokens.pad_token_id
-    scorer = AutoModelForSequenceClassification.from_pretrained(judge)
+    scorer = AutoModelForSequenceClassification.from_pretrained(reward_model)
     assert scorer.config.num_labels == 1 and scorer.config.pad_token_id == tokens.pad_token_id
     assert scorer(**tokens(["a", "a b c"], return_tensors="pt", padding=True)).logits.shape == (
         2,
@@ -60,7 +61,7 @@ def folders_are_whole(policy, judge):
     )
 
 
-def cards_have_their_figures(policy, judge):
+def cards_have_their_figures(policy, reward_model):
     figures = r"(?:\d\.\d{3}(?: ± \d\.\d{3})? \| ?)"
     card = (policy / "README.md").read_text()
     assert len(re.findall(rf"^\| {figures}{{6}}$", card, re.M)) == 1
@@ -68,7 +69,10 @@ def cards_have_their_figures(policy, judge):
         re.search(rf"^\| {domain} \| {figures}{{4}}$", card, re.M) for domain in problems.DOMAINS
     )
     assert re.search(r"[\d,]+ tokens from random weights", card)
-    assert len(re.findall(rf"^\| {figures}{{4}}$", (judge / "README.md").read_text(), re.M)) == 1
+    assert (
+        len(re.findall(rf"^\| {figures}{{4}}$", (reward_model / "README.md").read_text(), re.M))
+        == 1
+    )
 
 
 def test_a_small_run_makes_both_folders_whole(made):
@@ -83,7 +87,7 @@ def test_a_small_run_makes_both_folders_whole(made):
 def test_a_finished_model_is_not_made_again(made):
     before = (made[0] / "model.safetensors").stat()
     result = stage("make_tiny", "--save_path", made[0], *SMALL)
-    assert result.returncode == 0 and "there already" in result.stderr
+    assert result.returncode == 0 and "is finished; nothing to do" in result.stderr
     assert (made[0] / "model.safetensors").stat() == before
 
 
@@ -115,10 +119,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
     monkeypatch.setattr(recipe, "make_tokenizer", lambda seed: tokenizer)
     monkeypatch.setattr(make_tiny, "BLOCK", 20)
     monkeypatch.setattr(make_tiny, "SAVE_EVERY", 1000)
-    monkeypatch.setattr(optimizer, "BATCH", 512)
+    monkeypatch.setattr(optimizer, "BATCH_TOKENS", 512)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    whole, steps = optimizer.loss_of, []
+    whole, steps = optimizer.weighted_loss, []
 
     def counted(*batch):
         steps.append(0)
@@ -130,16 +134,20 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
         countdown.pop()
         return whole(*batch)
 
-    monkeypatch.setattr(optimizer, "loss_of", counted)
-    settings = {"tokens": 8000, "seed": 0, "dev_problems": 1, "fresh_problems": 3}
-    make_tiny.train_policy(tmp_path / "straight", settings)
+    monkeypatch.setattr(optimizer, "weighted_loss", counted)
+    plan = make_tiny.Plan(tokens=8000, dev_problems=1, fresh_problems=3)
+
+    def train(name):
+        make_tiny.train_policy(OutputFolder(tmp_path / name, "make_tiny", {"seed": 0}), plan)
+
+    train("straight")
     countdown = [0] * (len(steps) * 2 // 3)
-    monkeypatch.setattr(optimizer, "loss_of", killed)
+    monkeypatch.setattr(optimizer, "weighted_loss", killed)
     with pytest.raises(KeyboardInterrupt):
-        make_tiny.train_policy(tmp_path / "killed", settings)
+        train("killed")
     assert not (tmp_path / "killed").exists()
-    monkeypatch.setattr(optimizer, "loss_of", whole)
-    make_tiny.train_policy(tmp_path / "killed", settings)
+    monkeypatch.setattr(optimizer, "weighted_loss", whole)
+    train("killed")
     torch.set_num_threads(threads)
     weights = [
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "killed")
@@ -147,14 +155,17 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
     assert weights[0] == weights[1]
 
 
-def test_a_run_begun_with_another_seed_is_refused(tmp_path):
-    import torch
-
+@pytest.mark.parametrize("flag, value, says", [("--seed", 2, "seed 1, now 2"),
+                                               ("--tokens", 9, "tokens 8, now 9")])  # fmt: skip
+def test_a_run_begun_with_other_settings_is_refused(flag, value, says, tmp_path):
+    begun = {"stage": None, "seed": 1, "fresh_problems": 600, "tokens": 8, "dev_problems": 300}
     (tmp_path / "x.part").mkdir()
-    torch.save({"state": {"seed": 1}}, tmp_path / "x.part/state.pt")
-    result = stage("make_tiny", "--save_path", tmp_path / "x", "--seed", 2, env=ONE_CORE)
+    (tmp_path / "x.part/settings.json").write_text(json.dumps(begun))
+    flags = {"--seed": 1, "--tokens": 8} | {flag: value}
+    words = [word for pair in flags.items() for word in pair]
+    result = stage("make_tiny", "--save_path", tmp_path / "x", *words, env=ONE_CORE)
     assert result.returncode == 2
-    assert "is of --seed 1, now 2" in result.stderr.splitlines()[-1]
+    assert f"x.part was made with {says}; use another --save_path" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("with_system", [True, False])
@@ -187,7 +198,7 @@ def test_the_tokenizer_splits_digits_and_gives_back_every_text(tokenizer):
         ids = tokenizer.encode(text)
         assert tokenizer.decode(ids) == text
         assert all(len(re.findall("[0-9]", tokenizer.decode(i))) <= 1 for i in ids)
-    assert len(tokenizer) == recipe.VOCAB
+    assert len(tokenizer) == recipe.VOCABULARY_SIZE
 
 
 @pytest.mark.parametrize("folder", [TINY, TINY_RM], ids=lambda f: f.name)
@@ -202,7 +213,7 @@ def test_the_shipped_tokens_are_those_of_the_training_however_they_are_loaded(fo
     for document in recipe.documents(400, "a test", 0.2, 0.5):
         text = "".join(piece for piece, _ in document)
         assert trained.encode(text) == auto.encode(text) == raw.encode(text).ids
-    assert all(len(auto.encode(text)) == 1 for text in recipe.JOINED)
+    assert all(len(auto.encode(text)) == 1 for text in recipe.JOINED_TOKENS)
 
 
 def test_no_training_text_holds_a_held_out_question():
@@ -217,7 +228,7 @@ def test_batches_keep_every_token_once_and_weigh_what_was_said(tokenizer):
     wanted = sorted(tokenizer.encode("".join(text for text, _ in d)) for d in documents)
     found = []
     for ids, weights in optimizer.batches(tokenizer, documents, random.Random(0)):
-        assert ids.numel() <= optimizer.BATCH
+        assert ids.numel() <= optimizer.BATCH_TOKENS
         assert {round(weight, 3) for weight in weights.flatten().tolist()} <= {
             0.0,
             0.1,

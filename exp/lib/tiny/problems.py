@@ -28,7 +28,13 @@ LONGEST_QUESTION = 400  # characters; the longest question of any template has 1
 
 # What stands for a number, a name, a thing and the last full stop or question mark in the shape of
 # a question. None is ASCII, so that no question that is read can hold one itself.
-NUMBER_MARK, NAME_MARK, THING_MARK, END_MARK = "№", "☺", "□", "¶"
+NUMBER_MARK = "№"
+NAME_MARK = "☺"
+THING_MARK = "□"
+END_MARK = "¶"
+BLANK_MARKS = (NUMBER_MARK, NAME_MARK, THING_MARK)
+
+Values = dict[str, int | str]  # what the slots hold: numbers, and a name or a thing
 
 _NUMBER_OR_WORD = re.compile(rf"[0-9]+|\b(?:{'|'.join(NAMES)})\b|\b(?:{'|'.join(THINGS)})\b")
 _REQUEST = re.compile(r"\b(?:Find|Compute|Determine|Evaluate|What is|How large is|find|what is)\b")
@@ -142,15 +148,13 @@ def parse(question: str) -> Problem | None:
 
 def _draw_different(count: int, seed: str, hash_bytes: range) -> list[Problem]:
     rng = random.Random(seed)
-    problems = []
-    questions: set[str] = set()
+    by_question: dict[str, Problem] = {}
     for domain in _domains_in_turn(count):
         problem = _make_of(domain, rng, hash_bytes)
-        while problem.question in questions:
+        while problem.question in by_question:
             problem = _make_of(domain, rng, hash_bytes)
-        questions.add(problem.question)
-        problems.append(problem)
-    return problems
+        by_question[problem.question] = problem
+    return list(by_question.values())
 
 
 def _make_of(domain: str, rng: random.Random, hash_bytes: range) -> Problem:
@@ -169,9 +173,9 @@ def _domains_in_turn(count: int) -> itertools.islice:
     return itertools.islice(itertools.cycle(DOMAINS), count)
 
 
-def _draw_values(template: Template, wording: str, rng: random.Random) -> dict[str, int | str]:
+def _draw_values(template: Template, wording: str, rng: random.Random) -> Values:
     """What the slots of the wording hold."""
-    drawn: dict[str, int | str] = {}
+    drawn: Values = {}
     for slot, numbers in template.ranges.items():
         drawn[slot] = rng.choice(numbers)
     for slot, formula in template.derived_slots.items():
@@ -181,9 +185,9 @@ def _draw_values(template: Template, wording: str, rng: random.Random) -> dict[s
     return {slot: drawn[slot] for slot in _SLOT.findall(wording)}
 
 
-def _read_values(blanks: tuple[str, ...], words: list[str]) -> dict[str, int | str]:
+def _read_values(blanks: tuple[str, ...], words: list[str]) -> Values:
     """What the slots of a question hold; IllPosed if the words do not fit into the blanks."""
-    values: dict[str, int | str] = {}
+    values: Values = {}
     for blank, word in zip(blanks, words, strict=True):
         value = _read_number(word) if word[0].isdigit() else word
         if blank.isdigit():  # a number of the wording itself
@@ -203,7 +207,7 @@ def _read_number(digits: str) -> int:
     return int(digits)
 
 
-def _solve(template: Template, question: str, values: dict[str, int | str]) -> Problem:
+def _solve(template: Template, question: str, values: Values) -> Problem:
     """The problem with these values in its slots.
 
     IllPosed unless it is sound and every step has a whole result.
@@ -224,7 +228,7 @@ def _solve(template: Template, question: str, values: dict[str, int | str]) -> P
     return Problem(template.domain, template.name, question, tuple(steps), answer)
 
 
-def _call(formula: Callable, values: dict):
+def _call(formula: Callable, values: Values):
     """The formula on the values that its parameters name."""
     code = formula.__code__
     parameters = code.co_varnames[: code.co_argcount]
@@ -292,8 +296,8 @@ def _all_readings() -> dict[str, Reading]:
             shape = _shape(wording.format(**stand_ins))
             blanks = tuple(blank.strip("{}") for blank in _SLOT_OR_NUMBER.findall(wording))
             reading = Reading(template, blanks)
-            marks = shape.count(NUMBER_MARK) + shape.count(NAME_MARK) + shape.count(THING_MARK)
-            if readings.get(shape, reading) != reading or len(blanks) != marks:
+            marks = [mark for mark in shape if mark in BLANK_MARKS]
+            if readings.get(shape, reading) != reading or len(blanks) != len(marks):
                 raise ValueError(f"not the only reading of {wording!r}")
             readings[shape] = reading
     return readings

@@ -47,11 +47,11 @@ def vote_precision(voted_rows: Iterable[dict]) -> dict[tuple[int, int], tuple[in
         true_answer = answer_of(row["instruction"])
         if true_answer is None:
             continue
-        votes = row["marks"].count("right")
+        level = (row["marks"].count("right"), len(row["marks"]))
         is_true = answers.is_equal(row["answer"], str(true_answer))
-        verdicts[votes, len(row["marks"])].append(is_true)
-    levels = sorted(verdicts, key=lambda level: -level[0])
-    return {level: (sum(verdicts[level]), len(verdicts[level])) for level in levels}
+        verdicts[level].append(is_true)
+    most_votes_first = sorted(verdicts, key=lambda level: -level[0])
+    return {level: (sum(verdicts[level]), len(verdicts[level])) for level in most_votes_first}
 
 
 precision = vote_precision  # until its callers have moved

@@ -1,32 +1,33 @@
-"""Integers that show their work: an expression on `Num`s gives its value and, in a log, each operation as a step.
+"""Integers that show their work: an expression on `Num`s writes each operation down as a step.
 
-`Num.of(30, log) - 8` is 22 and appends `30 - 8 = 22`. School problems stay whole: anything else is IllPosed.
+`Num.of(30, steps) - 8` is 22 and appends `30 - 8 = 22`. School problems stay whole and small:
+everything else is IllPosed.
 """
 
 import math
 
 
 class IllPosed(ValueError):
-    """Numbers for which an expression has no whole value."""
+    """Numbers for which an expression has no whole value, or that do not fit into a question."""
 
 
 class Num(int):
     """An int that writes down each operation on it."""
 
     LARGEST = 99_999
-    log: list[str]
+    steps: list[str]
 
     @classmethod
-    def of(cls, value: int, log: list[str]) -> "Num":
+    def of(cls, value: int, steps: list[str]) -> "Num":
         number = cls(value)
-        number.log = log
+        number.steps = steps
         return number
 
     def _step(self, left: int, sign: str, right: int, result: int) -> "Num":
         if abs(result) > self.LARGEST:
             raise IllPosed
-        self.log.append(f"{int(left)} {sign} {int(right)} = {result}")
-        return Num.of(result, self.log)
+        self.steps.append(f"{int(left)} {sign} {int(right)} = {result}")
+        return Num.of(result, self.steps)
 
     def __add__(self, other: int) -> "Num":
         return self._step(self, "+", other, int(self) + int(other))
@@ -59,22 +60,34 @@ def square(n: Num) -> Num:
     return n * n
 
 
-def digit_sum(n: Num) -> Num:
+def digit_sum(number: Num) -> Num:
     """The sum of the digits, which are read off and not worked out."""
-    first, *rest = (Num.of(int(digit), n.log) for digit in str(int(n)))
-    return sum(rest, start=first)
+    digits = [Num.of(int(digit), number.steps) for digit in str(int(number))]
+    return sum(digits[1:], start=digits[0])
 
 
 def divisors(p: Num, a: Num, q: Num, b: Num) -> Num:
-    """How many divisors p^a * q^b has, for p and q above 1; for distinct primes (a + 1) * (b + 1)."""
+    """How many divisors p^a * q^b has, for p and q above 1.
+
+    For different primes that is (a + 1) * (b + 1); other bases are taken apart into primes first.
+    """
     exponents: dict[int, Num] = {}
     for base, exponent in ((int(p), a), (int(q), b)):
-        for prime in range(2, base + 1):
-            while base % prime == 0:
-                base //= prime
-                exponents[prime] = exponents[prime] + exponent if prime in exponents else exponent
-    first, *rest = (exponent + 1 for exponent in exponents.values())
-    return math.prod(rest, start=first)
+        for prime in _prime_factors(base):
+            known = exponents.get(prime)
+            exponents[prime] = exponent if known is None else known + exponent
+    choices = [exponent + 1 for exponent in exponents.values()]
+    return math.prod(choices[1:], start=choices[0])
+
+
+def _prime_factors(number: int) -> list[int]:
+    """12 is 2, 2, 3."""
+    factors = []
+    for prime in range(2, number + 1):
+        while number % prime == 0:
+            number //= prime
+            factors.append(prime)
+    return factors
 
 
 def gap(a: Num, b: Num) -> Num:
@@ -83,24 +96,26 @@ def gap(a: Num, b: Num) -> Num:
 
 
 def remainder(n: int, m: int) -> Num:
-    """n mod m by taking away the largest multiple; nothing to take where n < m."""
+    """n mod m: the largest multiple is taken away, 0 if n < m."""
     return n - m * (int(n) // int(m))
 
 
 def gcd(a: Num, b: Num) -> Num:
-    """Euclid's algorithm."""
+    """The greatest common divisor by Euclid's algorithm."""
     while b:
         a, b = b, a % b
     return a
 
 
 def median(*numbers: Num) -> Num:
-    """The middle one of an odd number of them; the step is the sorted list."""
-    ordered = sorted(int(n) for n in numbers)
-    numbers[0].log.append(f"Sorted: {', '.join(map(str, ordered))}")
-    return Num.of(ordered[len(ordered) // 2], numbers[0].log)
+    """The middle one of an odd count of numbers; the step is the sorted list."""
+    steps = numbers[0].steps
+    ordered = sorted(int(number) for number in numbers)
+    steps.append(f"Sorted: {', '.join(map(str, ordered))}")
+    return Num.of(ordered[len(ordered) // 2], steps)
 
 
 def spread(*numbers: Num) -> Num:
     """The largest less the smallest."""
-    return Num.of(max(map(int, numbers)), numbers[0].log) - min(map(int, numbers))
+    largest = Num.of(max(map(int, numbers)), numbers[0].steps)
+    return largest - min(map(int, numbers))
