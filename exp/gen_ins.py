@@ -1,9 +1,10 @@
-"""Let the model itself invent problems of one domain, from nothing but the first tokens of its chat format.
+"""Let the model itself invent problems of one domain, from the first tokens of its chat format.
 
 in    nothing, or the model's own imagination
 out   algebra_ins.json       id, instruction, domain
-      python exp/gen_ins.py --model_path data/models/tiny --save_path data/demo/algebra_ins.json --total_prompts 20 \\
-          --temperature 1.0 --control_tasks math --domain algebra --max_tokens 128
+      python exp/gen_ins.py --model_path data/models/tiny --domain algebra --total_prompts 20 \\
+          --save_path data/demo/algebra_ins.json --control_tasks math --temperature 1.0 \\
+          --max_tokens 128
 
 The pre-query prompt is the model's own chat template with the domain's system prompt, cut where the
 user's words begin (Magpie, arXiv 2406.08464). Unusable and repeated generations are dropped with a
@@ -19,7 +20,7 @@ from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling
 from lib.output import Output
-from lib.quality import generations
+from lib.quality import rules, wording
 
 ATTEMPTS_PER_ROW = 4
 CONTROL_TASKS = ("math",)
@@ -33,7 +34,7 @@ class DistinctTexts:
 
     def add(self, text: str) -> bool:
         """Whether the text is new; it is remembered."""
-        text = generations.normalised(text)
+        text = wording.normalised(text)
         is_new = text not in self._seen
         self._seen.add(text)
         return is_new
@@ -137,7 +138,7 @@ def main(
             (completion,) = reply.completions
             text = completion.text.strip()
             row = {"id": rows.row_id(domain, text), "instruction": text, "domain": domain}
-            why = generations.why_unusable(text, completion.finish_reason)
+            why = rules.reason_to_drop(text, completion.finish_reason)
             replacement = attempts.add(reply.key, row, why)
             return [] if replacement is None else [make_request(replacement)]
 

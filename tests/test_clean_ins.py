@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from bench_cleaning import distinct, planted
 from conftest import ROOT, stage
 from lib import rows
 from lib.errors import UserError
-from lib.quality import contamination, duplicates, likeness, rules
+from lib.quality import cleaning, contamination, duplicates, likeness, rules
 from lib.quality.wording import signs, words
 from lib.tiny import problems
 
@@ -113,7 +114,7 @@ def test_a_match_is_not_kept_itself_and_none_takes_no_part():
         "Find the sum of these numbers 12 and 30 here.",
         None,
     ]
-    assert [m and m.partner for m in duplicates.matches(iter(steps), batch=2)] == [
+    assert [m and m.partner for m in duplicates.matches(iter(steps), batch_size=2)] == [
         None,
         None,
         0,
@@ -135,30 +136,42 @@ def test_planted_copies_are_found_and_no_distinct_problem_is_dropped():
     assert min(hits[k] / of[k] for k in perturbations.SAME_PROBLEM) >= 0.95
 
 
-def test_gsm8k_has_hardly_a_near_duplicate(shared):
-    questions = [row["question"] for row in rows.read(str(shared / "data/gsm8k/train.jsonl"))]
+def test_gsm8k_has_hardly_a_near_duplicate(test_data):
+    questions = [row["question"] for row in rows.read(str(test_data / "gsm8k/train.jsonl"))]
     assert (
         sum(m is not None for m in duplicates.matches(questions)) <= 7
     )  # 0.1%; those there are have other names or things
 
 
-def test_rensa_and_datasketch_both_estimate_the_true_share_of_shingles():
-    rensa, datasketch = pytest.importorskip("rensa"), pytest.importorskip("datasketch")
-    rng, sets = random.Random(0), []
+def sets_that_share(common: int, rng: random.Random) -> tuple[list[str], list[str]]:
+    """Two lists of 100 words, of which `common` are in both."""
+    shared_words = [f"shared {rng.random()}" for _ in range(common)]
+    first, second = ([f"own {rng.random()}" for _ in range(100 - common)] for _ in range(2))
+    return shared_words + first, shared_words + second
+
+
+def rensa_share(first: list[str], second: list[str]) -> float:
+    import rensa
+
+    one, other = rensa.RMinHash.from_token_sets([first, second], 256, 1)
+    return one.jaccard(other)
+
+
+def datasketch_share(first: list[str], second: list[str]) -> float:
+    datasketch = pytest.importorskip("datasketch", reason="a yardstick of requirements/bench.txt")
+    one, other = datasketch.MinHash(256, seed=1), datasketch.MinHash(256, seed=1)
+    one.update_batch([word.encode() for word in first])
+    other.update_batch([word.encode() for word in second])
+    return one.jaccard(other)
+
+
+@pytest.mark.parametrize("estimate", [rensa_share, datasketch_share])
+def test_minhash_estimates_the_true_share_of_shingles(estimate):
+    rng = random.Random(0)
     for common in range(0, 100, 5):
-        both = [f"shared {rng.random()}" for _ in range(common)]
-        sets += [both + [f"own {rng.random()}" for _ in range(100 - common)] for _ in range(2)]
-    sketches = rensa.RMinHash.from_token_sets(sets, 256, 1)
-    for n in range(0, len(sets), 2):
-        a, b = set(sets[n]), set(sets[n + 1])
-        theirs = [datasketch.MinHash(256, seed=1) for _ in range(2)]
-        for sketch, found in zip(theirs, (a, b), strict=True):
-            sketch.update_batch([s.encode() for s in found])
-        true = len(a & b) / len(a | b)
-        assert (
-            abs(sketches[n].jaccard(sketches[n + 1]) - true) < 0.13
-        )  # four deviations of 256 draws
-        assert abs(theirs[0].jaccard(theirs[1]) - true) < 0.13
+        share = common / (200 - common)
+        first, second = sets_that_share(common, rng)
+        assert abs(estimate(first, second) - share) < 0.13  # four deviations of 256 draws
 
 
 def test_shingles_of_problems_with_other_numbers_have_nothing_in_common():
@@ -212,26 +225,91 @@ TABLE = "| x | 1 | 2 |\n| y | 3 | 4 |\n"
     ],
 )  # fmt: skip
 def test_a_rule_fires_on_what_it_names(text, reason):
-    assert rules.why(text, rules.Limits()) == reason
+    assert rules.first_broken_rule(text, rules.Limits()) == reason
+
+
+FOREIGN = [
+    pytest.param("Encuentra el valor de x si 3x + 5 = 20.", id="Spanish"),
+    pytest.param("Un tren recorre 240 km en 3 horas. ¿Cuál es su velocidad media?", id="Spanish"),
+    pytest.param("Resuelve $x^2 - 5x + 6 = 0$.", id="Spanish"),
+    pytest.param("Trouver la valeur de $x$ telle que $2x + 3 = 7$.", id="French"),
+    pytest.param("Calculer l'aire d'un triangle de base 6 cm et de hauteur 4 cm.", id="French"),
+    pytest.param("Combien de diviseurs positifs le nombre 360 possède-t-il ?", id="French"),
+    pytest.param("Wie weit kommt ein Zug mit 80 km/h in 3 Stunden?", id="German"),
+    pytest.param("Berechne die Summe der ersten 20 natürlichen Zahlen.", id="German"),
+    pytest.param("Bestimme alle x mit x^2 - 9 = 0.", id="German"),
+    pytest.param("Trova il massimo comune divisore di 48 e 36.", id="Italian"),
+    pytest.param("Quanti modi ci sono per disporre 5 libri su uno scaffale?", id="Italian"),
+    pytest.param("Qual é o valor de x na equação 2x - 4 = 10?", id="Portuguese"),
+    pytest.param("Maria tem 12 laranjas e dá 5 ao irmão. Quantas laranjas sobram?", id="Portuguese"),
+    pytest.param("Bereken de oppervlakte van een rechthoek van 5 bij 8 cm.", id="Dutch"),
+    pytest.param("Hur många timmar tar det att köra 300 km i 60 km/h?", id="Swedish"),
+    pytest.param("Finn summen av de ti første oddetallene.", id="Norwegian"),
+    pytest.param("Hvor mange æbler har Peter tilbage, når han giver 3 af 10 væk?", id="Danish"),
+    pytest.param("Laske lukujen 12 ja 18 suurin yhteinen tekijä.", id="Finnish"),
+    pytest.param("Oblicz pole trójkąta o podstawie 6 i wysokości 4.", id="Polish"),
+    pytest.param("Ile jest liczb pierwszych mniejszych od 30?", id="Polish"),
+    pytest.param("Kolik je součet čísel od 1 do 100?", id="Czech"),
+    pytest.param("Mennyi a 12 és a 18 legnagyobb közös osztója?", id="Hungarian"),
+    pytest.param("Care este suma primelor 10 numere naturale?", id="Romanian"),
+    pytest.param("Bir dikdörtgenin kenarları 5 ve 8 ise alanı kaçtır?", id="Turkish"),
+    pytest.param("Tentukan nilai x yang memenuhi 2x + 5 = 15.", id="Indonesian"),
+    pytest.param("Tìm giá trị của x biết 2x + 3 = 11.", id="Vietnamese"),
+    pytest.param("Quin és el valor de x si 2x + 4 = 10?", id="Catalan"),
+    pytest.param("Найдите значение x, если 2x + 3 = 7.", id="Russian"),
+    pytest.param("Сколько простых чисел меньше 50?", id="Russian"),
+    pytest.param("Знайдіть площу квадрата зі стороною 7 см.", id="Ukrainian"),
+    pytest.param("求 $x^2 - 5x + 6 = 0$ 的解。", id="Chinese"),
+    pytest.param("小明有12个苹果，给了小红5个，还剩几个？", id="Chinese"),
+    pytest.param("1から100までの整数の和を求めよ。", id="Japanese"),
+    pytest.param("두 수 12와 18의 최대공약수를 구하시오.", id="Korean"),
+    pytest.param("أوجد قيمة x إذا كان 2x + 3 = 7.", id="Arabic"),
+    pytest.param("यदि 2x + 3 = 7 है, तो x का मान ज्ञात कीजिए।", id="Hindi"),
+    pytest.param("Βρείτε την τιμή του x αν 2x + 3 = 7.", id="Greek"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_problem_in_another_language_is_dropped(text):
+    assert rules.first_broken_rule(text, rules.Limits()) == "not English"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("gcd(108, 72) = ?", id="a function's name"),
+        pytest.param(r"\[ \lim_{x \to 0} \frac{\sin x}{x} \]", id="a display"),
+        pytest.param("x^2 - 5x + 6 = 0", id="an equation"),
+        pytest.param("Evaluate $\\sqrt{49}$.", id="one word"),
+        pytest.param("Compute 179 omd 5.", id="a typo that is Swedish"),
+        pytest.param("A triangle has base 21 and height 4. Find ist area.", id="a typo that is German"),
+        pytest.param("Kofi, Amara and Chidi split $90 evenly. How much each?", id="names"),
+    ],
+)  # fmt: skip
+def test_formulas_names_and_typos_are_no_other_language(text):
+    assert rules.first_broken_rule(text, rules.Limits()) is None
 
 
 def test_a_rule_can_be_skipped_and_limits_moved():
     limits = rules.Limits(max_words=4)
-    assert rules.why("What is the sum of 2 and 3?", limits) == "too long"
-    assert rules.why("What is the sum of 2 and 3?", limits, frozenset(["too long"])) is None
+    assert rules.first_broken_rule("What is the sum of 2 and 3?", limits) == "too long"
+    assert (
+        rules.first_broken_rule("What is the sum of 2 and 3?", limits, frozenset(["too long"]))
+        is None
+    )
 
 
-def test_sound_problems_pass_the_rules(shared):
+def test_sound_problems_pass_the_rules(test_data):
     limits = rules.Limits()
-    gsm8k = [row["question"] for row in rows.read(str(shared / "data/gsm8k/train.jsonl"))]
+    gsm8k = [row["question"] for row in rows.read(str(test_data / "gsm8k/train.jsonl"))]
     aime = [
         row["problem"]
-        for path in sorted((shared / "data/aime").glob("*.jsonl"))
+        for path in sorted((test_data / "aime").glob("*.jsonl"))
         for row in rows.read(str(path))
     ]
     made = [p.question for p in problems.training(3000, "rules")]
-    assert sum(rules.why(text, limits) is not None for text in gsm8k) <= 0.005 * 7473
-    assert [text for text in aime + made if rules.why(text, limits)] == []
+    assert sum(rules.first_broken_rule(text, limits) is not None for text in gsm8k) <= 0.005 * 7473
+    assert [text for text in aime + made if rules.first_broken_rule(text, limits)] == []
 
 
 # Benchmarks
@@ -240,20 +318,20 @@ def test_sound_problems_pass_the_rules(shared):
 def benchmark(tmp_path, questions, column="question", **options) -> contamination.Benchmarks:
     path = tmp_path / "benchmark.jsonl"
     path.write_bytes(b"".join(rows.dumps({"id": 1, column: q}) + b"\n" for q in questions))
-    return contamination.Benchmarks([str(path)], **options)
+    return contamination.Benchmarks(contamination.read_questions(str(path)), **options)
 
 
 @pytest.fixture(scope="module")
-def gsm8k(shared):
-    return [row["question"] for row in rows.read(str(shared / "data/gsm8k/test_first400.jsonl"))]
+def gsm8k(test_data):
+    return [row["question"] for row in rows.read(str(test_data / "gsm8k/test_first400.jsonl"))]
 
 
 @pytest.mark.parametrize("kind", perturbations.LEAKS)
-def test_a_changed_copy_of_a_benchmark_question_is_found(kind, gsm8k, shared, tmp_path):
+def test_a_changed_copy_of_a_benchmark_question_is_found(kind, gsm8k, test_data, tmp_path):
     """Thresholds were chosen on the first 200 GSM8K questions; these are the others, and AIME's."""
     aime = [
         row["problem"]
-        for path in sorted((shared / "data/aime").glob("*.jsonl"))
+        for path in sorted((test_data / "aime").glob("*.jsonl"))
         for row in rows.read(str(path))
     ]
     for questions in (gsm8k[200:], aime):
@@ -264,11 +342,11 @@ def test_a_changed_copy_of_a_benchmark_question_is_found(kind, gsm8k, shared, tm
         ) >= 0.99 * len(questions)
 
 
-def test_hardly_a_clean_question_is_taken_for_a_benchmarks(gsm8k, shared, tmp_path):
-    train = [row["question"] for row in rows.read(str(shared / "data/gsm8k/train.jsonl"))]
+def test_hardly_a_clean_question_is_taken_for_a_benchmarks(gsm8k, test_data, tmp_path):
+    train = [row["question"] for row in rows.read(str(test_data / "gsm8k/train.jsonl"))]
     known = benchmark(tmp_path, gsm8k)
     assert sum(known.find(text) is not None for text in train) <= 0.002 * 7473
-    first, *others = (rows.read(str(p)) for p in sorted((shared / "data/aime").glob("*.jsonl")))
+    first, *others = (rows.read(str(p)) for p in sorted((test_data / "aime").glob("*.jsonl")))
     known = benchmark(tmp_path, [row["problem"] for row in first], "problem")
     assert [row["problem"] for later in others for row in later if known.find(row["problem"])] == []
 
@@ -365,6 +443,61 @@ def test_streaming_holds_one_row_at_a_time(tmp_path):
     assert peak < 500_000  # bytes; the file has 5,100,000
 
 
+# The version
+
+
+@pytest.mark.parametrize(
+    "module, name, value",
+    [
+        pytest.param(rules, "RULES", {}, id="no rule"),
+        *(pytest.param(rules, "RULES", {k: v for k, v in rules.RULES.items() if k != left_out}, id=f"without {left_out}") for left_out in rules.RULES),
+        pytest.param(likeness, "ALIKE", 0.85, id="least similarity"),
+        pytest.param(likeness, "_DECIDING_WORDS", likeness._DECIDING_WORDS - {"mean", "median"}, id="deciding words"),
+        pytest.param(likeness, "_TURNING_WORDS", likeness._TURNING_WORDS - {"not"}, id="turning words"),
+        pytest.param(likeness, "_have_same_places", lambda a, b: True, id="numbers at any place"),
+        pytest.param(likeness, "signs", lambda text: [], id="signs"),
+        pytest.param(duplicates, "SHARED", 0.9, id="least share of shingles"),
+        pytest.param(cleaning, "normalised", str.lower, id="a repeat"),
+        pytest.param(contamination, "ALIKE", 0.97, id="benchmark: least ratio"),
+        pytest.param(contamination, "names", lambda text: frozenset(), id="benchmark: names"),
+        pytest.param(contamination, "COMMON", 0, id="benchmark: common n-grams"),
+        pytest.param(contamination, "CONTAINED", 0.6, id="benchmark: a short question inside"),
+    ],
+)  # fmt: skip
+def test_another_decision_is_another_version(module, name, value, monkeypatch):
+    before = cleaning.version()
+    monkeypatch.setattr(module, name, value)
+    assert cleaning.version() != before
+
+
+def test_code_that_is_written_otherwise_and_decides_alike_is_the_same_version(tmp_path):
+    shutil.copytree(ROOT / "exp/lib", tmp_path / "lib")
+    for path in (tmp_path / "lib/quality").glob("*.py"):
+        text = path.read_text().replace("import re\n", "# Regular expressions.\nimport re\n\n", 1)
+        path.write_text(text + "\n# The end.\n")
+    code = "from lib.quality import cleaning; print(cleaning.version())"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [cleaning.version()], done.stderr
+
+
+def test_the_version_takes_a_moment():
+    cleaning.version()
+    started = time.process_time()
+    cleaning.version()
+    assert time.process_time() - started < 0.2  # 0.06 s; the clock of a busy machine is not exact
+
+
+def test_the_cases_have_every_outcome():
+    outcomes = Counter()
+    for case in rows.read(str(cleaning.CASES)):
+        outcomes.update(why for why, _, _ in cleaning.decide_case(case))
+    assert outcomes.keys() == {None, "in benchmark", "repeat", "near-duplicate", *rules.RULES}
+    assert outcomes.total() > 300
+
+
 # The stage
 
 
@@ -437,7 +570,10 @@ def test_rows_in_are_rows_out_and_dropped_with_reason_partner_and_score(tmp_path
         pytest.param(["--benchmarks", "a.json,x.jsonl"], "x.jsonl:1: no question; expected one of question, problem, instruction, prompt (has: id, text)", id="a benchmark without questions"),
         pytest.param(["--ins_data_path", "x.jsonl"], "x.jsonl:1: no key 'instruction' (has: id, text)", id="no instruction"),
         pytest.param(["--ins_data_path", "a.json,b.json"], "b.json:3: torn or not JSON", id="a torn row far on"),
-        pytest.param(["--min_words", "5", "--max_words", "4"], "--ins_data_path 'a.json', limits", id="limits that leave nothing"),
+        pytest.param(["--min_words", "5", "--max_words", "4"], "--min_words 5 --max_words 4: nothing lies between them", id="limits that leave nothing"),
+        pytest.param(["--max_chars", "-1"], "--min_chars 8 --max_chars -1: nothing lies between them", id="a limit below zero"),
+        pytest.param(["--ins_data_path", " , "], "--ins_data_path ' , ': at least one file", id="no file"),
+        pytest.param(["--audit", "-1"], "--audit -1: a number of rows", id="fewer rows than none"),
         pytest.param(["--skip_rules", "too shorty"], "--skip_rules: no rule 'too shorty'; did you mean 'too short' or", id="no such rule"),
         pytest.param(["--min_words", "90"], "o.json: no row is left: 3 dropped (3 too short); nothing is written", id="no row is left"),
     ],

@@ -2,7 +2,9 @@
 
 import pytest
 
-from lib.quality import generations
+from lib import rows
+from lib.quality import rules
+from lib.quality.wording import normalised
 
 GOOD = [
     pytest.param("What is 3 + 4?", id="a short question"),
@@ -19,7 +21,7 @@ GOOD = [
 
 @pytest.mark.parametrize("text", GOOD)
 def test_a_problem_is_kept(text):
-    assert generations.why_unusable(text, "stop") is None
+    assert rules.reason_to_drop(text, "stop") is None
 
 
 @pytest.mark.parametrize(
@@ -65,25 +67,58 @@ def test_a_problem_is_kept(text):
     ],
 )
 def test_what_is_no_problem_is_dropped_with_its_reason(text, finish_reason, why):
-    assert generations.why_unusable(text, finish_reason) == why
+    assert rules.reason_to_drop(text, finish_reason) == why
 
 
-def test_real_problems_are_kept(shared):
-    import json
-
-    questions = [
-        json.loads(line)["question"] for line in (shared / "data/gsm8k/train.jsonl").open()
-    ]
-    questions += [
-        json.loads(x)["problem"]
-        for f in sorted((shared / "data/aime").glob("*.jsonl"))
-        for x in f.open()
-        if x.strip()
-    ]
-    lost = [q for q in questions if generations.why_unusable(q, "stop")]
+def test_real_problems_are_kept(test_data):
+    paths = [test_data / "gsm8k/train.jsonl", test_data / "gsm8k/test_first400.jsonl"]
+    paths += sorted((test_data / "aime").glob("*.jsonl"))
+    problems = []
+    for path in paths:
+        for row in rows.read(str(path)):
+            problems.append(row.get("question") or row["problem"])
+    dropped = [text for text in problems if rules.reason_to_drop(text, "stop")]
     # GSM8K has a handful of statements without a question; a rule that loses more than one in a thousand is wrong.
-    assert len(lost) <= len(questions) / 1000, lost[:5]
+    assert len(dropped) <= len(problems) / 1000, dropped[:5]
+
+
+REFUSALS = [
+    "I'm sorry, but I can't help with that. What is it?",
+    "I’m sorry, what is it that you want to find?",
+    "I am unable to generate such a problem. How many are there?",
+    "I'm afraid I can't solve this. Find another one?",
+    "Sorry, I can't. What is x?",
+    "I cannot provide that. What is it?",
+    "I can’t assist with this request, find another one.",
+    "I won't do that. What is it?",
+    "I don't have enough information to determine what x is.",
+    "I do not understand. What is the question?",
+    "As an AI language model I have no questions?",
+    "As a large language model I find no problem here.",
+    "Unfortunately, I find nothing to compute here.",
+    "I apologize, but what is the question?",
+]
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_a_refusal_is_one_for_a_fresh_problem_and_in_a_file(text):
+    assert rules.reason_to_drop(text, "stop") == "refusal"
+    assert rules.first_broken_rule(text, rules.Limits()) == "refusal"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can't find my 3 pens. Each box has 4. How many boxes do I need?",
+        "I cannot carry more than 20 kg. How many bags of 3 kg can I carry?",
+        "I am 12 years old and my sister is twice as old. How old is she?",
+        "I do not eat 3 of my 10 apples. How many do I eat?",
+    ],
+)
+def test_a_problem_that_somebody_tells_is_no_refusal(text):
+    assert rules.reason_to_drop(text, "stop") is None
+    assert rules.first_broken_rule(text, rules.Limits()) is None
 
 
 def test_repeats_are_found_over_white_space_and_unicode_forms():
-    assert generations.normalised("caf\u00e9  x\n") == generations.normalised("cafe\u0301 x")
+    assert normalised("caf\u00e9  x\n") == normalised("cafe\u0301 x")

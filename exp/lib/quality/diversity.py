@@ -1,4 +1,8 @@
-"""How much is new in texts as their number grows: near-duplicates, distinct n-grams, and where more texts stop helping."""
+"""How much is new in texts as their number grows, and where more texts stop helping.
+
+Repeats are near-duplicates of an earlier text (`lib.quality.duplicates`); variety is the share of
+distinct n-grams of words.
+"""
 
 import math
 from collections.abc import Sequence
@@ -6,24 +10,25 @@ from dataclasses import dataclass
 
 from lib.quality import duplicates
 
-SPENT = 0.5  # where every second further problem repeats an earlier one, the cost of a new one has doubled
+# Where every second further problem repeats an earlier one, the cost of a new one has doubled.
+SPENT = 0.5
 REACH = 10  # times the count to which a law fitted to these texts is trusted
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Of the first n texts, in the order in which they were made, for the n in `counts`; shares from 0 to 1."""
+    """What holds of the first n texts in the order in which they were made, for n in `counts`.
+
+    Shares are from 0 to 1. `distinct` and `new_ngrams` are by the n-grams' order, 2 for pairs.
+    """
 
     counts: list[int]
     repeated: list[float]  # near-duplicates of an earlier text
-    distinct: dict[
-        int, list[float]
-    ]  # by n: n-grams of words that are there once or more / all n-grams (Li et al. 2016)
+    distinct: dict[int, list[float]]  # distinct n-grams of words / all n-grams (Li et al. 2016)
     new_texts: float  # share in the last tenth that is no near-duplicate of any earlier text
-    new_ngrams: dict[int, float]  # by n: share of the last tenth's n-grams that no earlier text has
-    spent_at: (
-        int | None
-    )  # the count at which SPENT of further texts are near-duplicates; None: not within REACH
+    new_ngrams: dict[int, float]  # share of the last tenth's n-grams that no earlier text has
+    # The count at which SPENT of further texts are near-duplicates; None: not within REACH.
+    spent_at: int | None
 
 
 def curve(texts: Sequence[str], orders: tuple[int, ...] = (2, 3), points: int = 60) -> Curve:
@@ -31,46 +36,37 @@ def curve(texts: Sequence[str], orders: tuple[int, ...] = (2, 3), points: int = 
     if not texts:
         raise ValueError("no texts to count in")
     total = len(texts)
-    counts = sorted({max(1, round(total * k / points)) for k in range(1, points + 1)})
-    before, half = total - max(1, total // 10), max(1, total // 2)
-    wanted = {*counts, before, half, total}
-    ids: dict[str, int] = {}
-    seen: dict[int, set[int]] = {n: set() for n in orders}
-    grams, new = dict.fromkeys(orders, 0), 0
-    at = {
-        0: (0, dict.fromkeys(orders, 0), dict.fromkeys(orders, 0))
-    }  # count -> new texts, distinct and all n-grams by n
-    for number, (text, match) in enumerate(zip(texts, duplicates.matches(texts), strict=True), 1):
-        new += match is None
-        words = [ids.setdefault(word, len(ids)) for word in text.lower().split()]
-        for (
-            n
-        ) in orders:  # an n-gram as one whole number: a quarter of the memory of a tuple of words
-            found = [
-                sum(word << 32 * k for k, word in enumerate(words[i : i + n]))
-                for i in range(len(words) - n + 1)
-            ]
-            seen[n].update(found)
-            grams[n] += len(found)
-        if number in wanted:
-            at[number] = (new, {n: len(seen[n]) for n in orders}, dict(grams))
-    late = {n: (at[total][1][n] - at[before][1][n], grams[n] - at[before][2][n]) for n in orders}
+    counts = sorted({max(1, round(total * point / points)) for point in range(1, points + 1)})
+    before_last_tenth = total - max(1, total // 10)
+    half = max(1, total // 2)
+
+    # Each list has what was counted in the first n texts at its index n.
+    new_texts = [0]
+    for match in duplicates.matches(texts):
+        new_texts.append(new_texts[-1] + (match is None))
+    distinct, new_ngrams = {}, {}
+    for order in orders:
+        distinct_ngrams, all_ngrams = _count_ngrams(texts, order)
+        distinct[order] = [distinct_ngrams[n] / max(all_ngrams[n], 1) for n in counts]
+        distinct_late = distinct_ngrams[total] - distinct_ngrams[before_last_tenth]
+        all_late = all_ngrams[total] - all_ngrams[before_last_tenth]
+        new_ngrams[order] = distinct_late / max(all_late, 1)
+    new_late = new_texts[total] - new_texts[before_last_tenth]
     return Curve(
         counts=counts,
-        repeated=[1 - at[count][0] / count for count in counts],
-        distinct={
-            n: [at[count][1][n] / max(at[count][2][n], 1) for count in counts] for n in orders
-        },
-        new_texts=(new - at[before][0]) / (total - before),
-        new_ngrams={n: fresh / max(of, 1) for n, (fresh, of) in late.items()},
-        spent_at=spent_at(total, half, new, at[half][0]),
+        repeated=[1 - new_texts[count] / count for count in counts],
+        distinct=distinct,
+        new_texts=new_late / (total - before_last_tenth),
+        new_ngrams=new_ngrams,
+        spent_at=spent_at(total, half, new_texts[total], new_texts[half]),
     )
 
 
 def spent_at(total: int, half: int, new: int, new_in_half: int) -> int | None:
-    """The count at which a share of SPENT of further texts repeats, if what is new grows as K n^β (Heaps 1978).
+    """The count at which a share of SPENT of further texts repeats.
 
-    β is the slope through the counts at `half` and at `total`. None where that is beyond REACH times the total.
+    What is new is taken to grow as K n^β (Heaps 1978), where β is the slope through the counts at
+    `half` and at `total`. None where the count is beyond REACH times the total.
     """
     if total < 2 or not new_in_half:
         return None
@@ -79,7 +75,30 @@ def spent_at(total: int, half: int, new: int, new_in_half: int) -> int | None:
         return half
     if slope >= 1:
         return None
-    further = math.log(slope * new / total / (1 - SPENT)) / (
-        1 - slope
-    )  # ln(n / total) where K β n^(β-1) is 1 - SPENT
-    return round(total * math.exp(further)) if further <= math.log(REACH) else None
+    # ln(n / total) where the growth K β n^(β-1) is 1 - SPENT.
+    log_growth = math.log(slope * new / total / (1 - SPENT)) / (1 - slope)
+    if log_growth > math.log(REACH):
+        return None
+    return round(total * math.exp(log_growth))
+
+
+def _count_ngrams(texts: Sequence[str], order: int) -> tuple[list[int], list[int]]:
+    """Distinct and all n-grams of words in the first n texts, at index n of two lists."""
+    word_ids: dict[str, int] = {}
+    seen: set[int] = set()
+    distinct_counts, all_counts = [0], [0]
+    for text in texts:
+        ids = [word_ids.setdefault(word, len(word_ids)) for word in text.lower().split()]
+        ngrams = [_as_number(ids[i : i + order]) for i in range(len(ids) - order + 1)]
+        seen.update(ngrams)
+        distinct_counts.append(len(seen))
+        all_counts.append(all_counts[-1] + len(ngrams))
+    return distinct_counts, all_counts
+
+
+def _as_number(ids: list[int]) -> int:
+    """An n-gram as one whole number, which takes a quarter of the memory of a tuple of words."""
+    number = 0
+    for word_id in reversed(ids):
+        number = (number << 32) + word_id
+    return number

@@ -1,6 +1,7 @@
-"""Near-duplicates among problems: the same problem in slightly other words, never one that differs in its numbers.
+"""Near-duplicates among problems: the same problem in slightly other words.
 
-MinHash (Broder 1997) finds what a text may be a copy of among all kept before it, `lib.quality.likeness` decides.
+A problem that differs in its numbers is another one. MinHash (Broder 1997) finds what a text may be
+a copy of among all kept before it, and `lib.quality.likeness` decides.
 """
 
 import zlib
@@ -8,94 +9,136 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+import rensa
+
 from lib.quality import likeness
-from lib.quality.generations import normalised
-from lib.quality.wording import is_bare
+from lib.quality.wording import is_bare, normalised
 
 PERMUTATIONS = 48
-BANDS = 16  # of 3: a pair that shares .4 of its shingles is found with .65, .5 with .88, .6 with .98; .7 kB a text
-SHARED = 0.2  # least estimate of the share; sentences like `How many of the … are there?` have .15 in common with any other
-_SEED = 1
-_CHECKED = 64  # candidates that are compared, the first ones: bounds the time of a text that is like thousands
+# 16 bands of 3: a pair that shares .4 of its shingles is found with probability .65, one that
+# shares .5 with .88, and one that shares .6 with .98. A text takes .7 kB.
+BANDS = 16
+# Least estimate of the share. Sentences like `How many of the … are there?` have .15 in common with
+# any other.
+SHARED = 0.2
+_HASH_SEED = 1
+_COMPARED = 64  # the first candidates: bounds the time of a text that is like thousands
+_DEFLATED_ABOVE = 200  # characters
 
 
 class Match(NamedTuple):
-    """`partner` is the index of the earlier kept text, `score` the similarity of the words (0..1), `text` the partner itself."""
+    """The earlier kept text that a text repeats."""
 
-    partner: int
-    score: float
+    partner: int  # its index among all texts
+    score: float  # similarity of the words, 0 to 1
     text: str
 
 
-def matches(texts: Iterable[str | None], batch: int = 1000) -> Iterator[Match | None]:
-    """For each text in order the most similar kept text before it, or None: then it is kept itself. A None takes no part.
+class KeptTexts:
+    """The texts that are kept, and which of them a new text repeats.
 
-    A text with a match is not kept, so that a chain of small changes does not eat what is far from its start. Memory is a
-    sketch's bands and the kept text, deflated where it is long. Signatures are never stored: rensa's differ by its version.
+    A text with a match is not kept, so that a chain of small changes does not eat what is far from
+    its start. Memory is a sketch's bands and the kept text, deflated where it is long. Signatures
+    are never stored in files: rensa's differ by its version.
     """
-    import rensa
 
-    index = rensa.RMinHashLSH(0.5, PERMUTATIONS, BANDS)
-    kept: dict[int, tuple[object, str | None, str | bytes]] = {}
-    exact: dict[int, int] = {}  # by the hash of the normalised text: its place
-    places = enumerate(texts)
-    while chunk := list(islice(places, batch)):
-        these = {place: likeness.read(text) for place, text in chunk if text is not None}
-        sets = [shingles(r.words, r.numbers) for r in these.values()]
-        sketches = dict(
-            zip(these, rensa.RMinHash.from_token_sets(sets, PERMUTATIONS, _SEED), strict=True)
-        )
-        for place, text in chunk:
-            if text is None:
-                yield None
+    def __init__(self):
+        self._index = rensa.RMinHashLSH(0.5, PERMUTATIONS, BANDS)
+        self._kept: dict[int, _KeptText] = {}
+        self._exact: dict[int, int] = {}  # hash of the normalised text -> its index
+        self._count = 0
+
+    def match(self, texts: list[str | None]) -> list[Match | None]:
+        """For each text the most similar text kept before it; None: it is new, and kept.
+
+        A None among the texts takes no part. It counts as a text in the indices of partners.
+        """
+        problems = [likeness.read(text) for text in texts if text is not None]
+        sets = [shingles(problem.words, problem.numbers) for problem in problems]
+        sketches = rensa.RMinHash.from_token_sets(sets, PERMUTATIONS, _HASH_SEED)
+        sketched_problems = zip(problems, sketches, strict=True)
+        results = []
+        for text in texts:
+            match = None
+            if text is not None:
+                match = self._match_or_keep(*next(sketched_problems))
+            results.append(match)
+            self._count += 1
+        return results
+
+    def _match_or_keep(self, problem: likeness.Problem, sketch: rensa.RMinHash) -> Match | None:
+        exact_hash = hash(normalised(problem.text))
+        numbers = _sorted_numbers(problem)
+        if exact_hash in self._exact:
+            candidates = [self._exact[exact_hash]]
+        else:
+            candidates = sorted(self._index.query(sketch))[:_COMPARED]
+        best = None
+        for index in candidates:
+            other = self._kept[index]
+            # `likeness` would reject these too, in ten times the time.
+            if numbers != other.numbers and numbers is not None and other.numbers is not None:
                 continue
-            same, key, best = hash(normalised(text)), _key(these[place]), None
-            near = (
-                [exact[same]] if same in exact else sorted(index.query(sketches[place]))[:_CHECKED]
-            )
-            for other in near:
-                its_sketch, its_key, packed = kept[other]
-                # As `likeness` would find, at a tenth of the time.
-                if (key == its_key or key is None or its_key is None) and sketches[place].jaccard(
-                    its_sketch
-                ) >= SHARED:
-                    partner = _unpacked(packed)
-                    score = likeness.similarity(these[place], likeness.read(partner))
-                    if score and (best is None or score > best.score):
-                        best = Match(other, score, partner)
-            if best is None:
-                index.insert(place, sketches[place])
-                kept[place] = sketches[place], key, _packed(text)
-                exact[same] = place
-            yield best
+            if sketch.jaccard(other.sketch) < SHARED:
+                continue
+            other_text = _unpacked(other.packed_text)
+            score = likeness.similarity(problem, likeness.read(other_text))
+            if score and (best is None or score > best.score):
+                best = Match(index, score, other_text)
+        if best is None:
+            self._index.insert(self._count, sketch)
+            self._kept[self._count] = _KeptText(sketch, numbers, _packed(problem.text))
+            self._exact[exact_hash] = self._count
+        return best
 
 
-def _key(this: likeness.Read) -> str | None:
-    """The numbers but 1, sorted, as they must agree in two copies; None where that cannot be said, without punctuation."""
-    return " ".join(sorted(n for n in this.numbers if n != "1")) if not is_bare(this.text) else None
+def matches(texts: Iterable[str | None], batch_size: int = 1000) -> Iterator[Match | None]:
+    """As `KeptTexts.match`, over any number of texts."""
+    kept_texts = KeptTexts()
+    texts = iter(texts)
+    while batch := list(islice(texts, batch_size)):
+        yield from kept_texts.match(batch)
 
 
 def shingles(words: list[str], numbers: list[str]) -> list[str]:
-    """The words, each with the problem's digits: problems of other numbers have no shingle in common.
+    """The words, each with the problem's digits: other numbers, no shingle in common.
 
-    The digits are sorted and without 0 and 1, so that `1,000`, `1000` and `2.50`, `250` agree whatever was done to their
-    punctuation, and `one` may be no number. Where fewer than two are left it is pairs of words: most problems have `what` and 2.
+    The digits are sorted and without 0 and 1, so that `1,000`, `1000` and `2.50`, `250` agree
+    whatever was done to their punctuation, and `one` may be no number. Where fewer than two digits
+    are left the shingles are pairs of words: most problems have `what` and 2.
     """
-    salt = "".join(sorted("".join(numbers))).lstrip(".01") + " "
-    if len(salt) > 2:
-        return [salt + w for w in words]
-    return [f"{salt}{a} {b}" for a, b in zip(["", *words], [*words, ""], strict=True)]
+    digits = "".join(sorted("".join(numbers))).lstrip(".01")
+    if len(digits) > 1:
+        return [f"{digits} {word}" for word in words]
+    pairs = zip(["", *words], [*words, ""], strict=True)
+    return [f"{digits} {first} {second}" for first, second in pairs]
+
+
+class _KeptText(NamedTuple):
+    """What is remembered of a kept text."""
+
+    sketch: rensa.RMinHash
+    numbers: str | None
+    packed_text: str | bytes
+
+
+def _sorted_numbers(problem: likeness.Problem) -> str | None:
+    """The numbers but 1, sorted, which must agree in two copies.
+
+    None for a text without punctuation, of whose numbers that cannot be said.
+    """
+    if is_bare(problem.text):
+        return None
+    return " ".join(sorted(number for number in problem.numbers if number != "1"))
 
 
 def _packed(text: str) -> str | bytes:
-    return (
-        zlib.compress(text.encode("utf-8", errors="surrogatepass"), 1) if len(text) > 200 else text
-    )
+    if len(text) <= _DEFLATED_ABOVE:
+        return text
+    return zlib.compress(text.encode("utf-8", errors="surrogatepass"), 1)
 
 
-def _unpacked(kept: str | bytes) -> str:
-    return (
-        kept
-        if isinstance(kept, str)
-        else zlib.decompress(kept).decode("utf-8", errors="surrogatepass")
-    )
+def _unpacked(packed: str | bytes) -> str:
+    if isinstance(packed, str):
+        return packed
+    return zlib.decompress(packed).decode("utf-8", errors="surrogatepass")
