@@ -10,7 +10,6 @@ is, and how often the response of the highest reward has it.
 """
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from lib import cli, models, rows
@@ -33,43 +32,12 @@ CHECKED_BY = (
     "right: the true answer, over well-formed problems"
 )
 
-CARD = """# {name}
-
-{problems} math problems invented by {model} from its own chat format alone (Magpie), each with one answer and with seven answers
-ranked by {reward_model}. Made on {date} by Tiding.
-
-{table}
-
-"Dropped" counts attempts at a problem that were unusable or exact repeats, and were replaced. {checked}
-
-## Files in each domain's folder
-
-| file | use | keys |
-| --- | --- | --- |
-| `<domain>_ins.json` | the problems | id, instruction, domain |
-| `<domain>_ins_res.json` | supervised fine-tuning | + response, finish_reason |
-| `<domain>_ins_7res.json` | seven answers as sampled | + responses, finish_reasons |
-| `<domain>_ins_7res_armorm.json` | preference training (DPO, RLHF) | + responses (best first), scores, finish_reasons |
-| `dataset_info.json` | counts and settings | |
-
-A `.json` file is one array with one row a line; `X.meta.json` holds the settings that made X, `X.dropped.jsonl` what was left out
-and why. A response with finish_reason "length" was cut off by the token limit. The answers are the model's own and not all right.
-
-## Settings
-
-{settings}
-
-```python
-from datasets import load_dataset
-rows = load_dataset("json", data_files="{first}/{first}_ins_res.json", split="train")
-```
-
-The text is under the terms of the model that wrote it.
-"""  # noqa: E501
-
-CHECKED_NOTE = """"Well formed": the project's own parser reads the problem back in the asked domain. "Right": the answer is the one
-which that parser computes, over well-formed problems."""  # noqa: E501
+CHECKED_NOTE = (
+    '"Well formed": the project\'s own parser reads the problem back in the asked domain. '
+    '"Right": the answer is the one\nwhich that parser computes, over well-formed problems.'
+)
 NOT_IN_CARD = ("model", "domain", "system_prompt")  # settings that are too long, or said elsewhere
+CARD = "configs/run_card.md"
 
 
 def describe(folder: Path, model: Model) -> dict:
@@ -186,35 +154,52 @@ def _sum_over_well_formed(infos: list[dict], key: str) -> float:
 
 def table(infos: list[dict], combined: dict) -> list[str]:
     """The run as a Markdown table, a line a domain and one for the whole."""
-    dropped = [sum(info["stages"]["gen_ins"]["dropped"].values()) for info in infos]
-    sft_rows = [info["sft_rows"] for info in infos]
-    truncated_rows = sum(info["truncated_share"] * info["sft_rows"] for info in infos)
-    columns = {
-        "domain": [*(info["domain"] for info in infos), "all"],
-        "problems": _counts(info["problems"] for info in infos),
-        "dropped": _counts(dropped),
-        "SFT rows": _counts(sft_rows),
-        "ranked rows": _counts(info["preference_rows"] for info in infos),
-    }
-    truncated = [info["truncated_share"] for info in infos]
-    columns["truncated"] = _percents([*truncated, truncated_rows / sum(sft_rows)])
-    if "checked" in combined:
-        checked = [*(info["checked"] for info in infos), combined["checked"]]
-        columns["well formed"] = _percents(shares["well_formed_share"] for shares in checked)
-        columns["right: single"] = _percents(shares["right_single"] for shares in checked)
-        columns["random of 7"] = _percents(shares["right_random_of_ranked"] for shares in checked)
-        columns["best of 7"] = _percents(shares["right_best_of_ranked"] for shares in checked)
+    lines = []
+    for info in infos:
+        lines.append(_table_line({**info, "dropped": _dropped_attempts(info)}))
+    lines.append(_table_line(_whole(infos, combined)))
+    columns = {}
+    for title in lines[0]:
+        columns[title] = [line[title] for line in lines]
     return markdown(columns)
 
 
-def _counts(numbers: Iterable[int]) -> list[str]:
-    """A column of counts with their sum below."""
-    numbers = list(numbers)
-    return [f"{number:,}" for number in [*numbers, sum(numbers)]]
+def _dropped_attempts(info: dict) -> int:
+    return sum(info["stages"]["gen_ins"]["dropped"].values())
 
 
-def _percents(shares: Iterable[float | None]) -> list[str]:
-    return [percent(value) for value in shares]
+def _whole(infos: list[dict], combined: dict) -> dict:
+    """What the table's last line shows, under the keys of an info."""
+    whole = {"domain": "all", "problems": 0, "dropped": 0, "sft_rows": 0, "preference_rows": 0}
+    truncated_rows = 0
+    for info in infos:
+        for key in ("problems", "sft_rows", "preference_rows"):
+            whole[key] += info[key]
+        whole["dropped"] += _dropped_attempts(info)
+        truncated_rows += info["truncated_share"] * info["sft_rows"]
+    whole["truncated_share"] = truncated_rows / whole["sft_rows"]
+    if "checked" in combined:
+        whole["checked"] = combined["checked"]
+    return whole
+
+
+def _table_line(facts: dict) -> dict[str, str]:
+    """The cells of a line by the titles of their columns."""
+    line = {
+        "domain": facts["domain"],
+        "problems": f"{facts['problems']:,}",
+        "dropped": f"{facts['dropped']:,}",
+        "SFT rows": f"{facts['sft_rows']:,}",
+        "ranked rows": f"{facts['preference_rows']:,}",
+        "truncated": percent(facts["truncated_share"]),
+    }
+    if "checked" in facts:
+        checked = facts["checked"]
+        line["well formed"] = percent(checked["well_formed_share"])
+        line["right: single"] = percent(checked["right_single"])
+        line["random of 7"] = percent(checked["right_random_of_ranked"])
+        line["best of 7"] = percent(checked["right_best_of_ranked"])
+    return line
 
 
 def card(combined: dict, infos: list[dict], table_lines: list[str]) -> str:
@@ -225,7 +210,8 @@ def card(combined: dict, infos: list[dict], table_lines: list[str]) -> str:
             values = facts["settings"].items()
             shown = [f"{name} {value}" for name, value in values if name not in NOT_IN_CARD]
             settings.append(f"| {info['domain']} | {stage} | {', '.join(shown) or '–'} |")
-    return CARD.format(
+    template = (rows.ROOT / CARD).read_text(encoding="utf-8")
+    return template.format(
         name=combined["dataset_name"],
         problems=f"{combined['total_problems']:,}",
         model=combined["model"],

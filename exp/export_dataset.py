@@ -27,42 +27,7 @@ NO_LICENCE = (
     "The licence of the model that wrote it is not known here: its terms apply to this text."
 )
 Parts = dict[str, dict[str, list[dict]]]  # part -> split -> rows
-
-CARD = """---
-license: {license}
-task_categories: [text-generation]
-tags: [math, synthetic, magpie]
-configs:
-{configs}
----
-# {name}
-
-Math problems that {model} invented from its own chat format alone (Magpie, Xu et al. 2024), with its own answers, filtered and
-majority-voted by Tiding. {rights}
-
-{counts}
-
-About {test_share:.0%} of the problems, those of the lowest hashes and in every part the same, are the test split.
-
-```python
-from datasets import load_dataset
-rows = load_dataset("{address}", "{first}", split="train")
-```
-
-## How it was made
-
-{stages}
-
-| stage | settings |
-| --- | --- |
-{settings}
-
-Software: {versions}.
-
-| file | SHA-256 |
-| --- | --- |
-{hashes}
-"""  # noqa: E501
+CARD = "configs/dataset_card.md"
 
 
 def is_test(row: dict, share: float) -> bool:
@@ -126,7 +91,8 @@ def card(
     folder: Path, parts: Parts, written: dict[str, list[str]], metas: list[dict], facts: dict
 ) -> str:
     """README.md of a dataset, from its files in `folder`, the records of its rows, and `facts`."""
-    return CARD.format(
+    template = (rows.ROOT / CARD).read_text(encoding="utf-8")
+    return template.format(
         configs="\n".join(_config(name, splits) for name, splits in written.items()),
         counts="\n".join(markdown(_counts(parts))),
         first=next(iter(parts)),

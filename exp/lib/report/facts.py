@@ -28,7 +28,7 @@ UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 def sums(files: list[RunFile]) -> list[tuple[str, str]]:
     """(what, how many) of the run's rows, tokens and time."""
-    rows: Counter[str] = Counter()
+    rows = Counter()
     tokens = asking_seconds = seconds = 0
     for file in files:
         rows[file.kind] += file.meta["rows_out"]
@@ -54,7 +54,7 @@ def _short(count: int) -> str:
 
 def origin(files: list[RunFile], info: dict) -> dict[str, str]:
     """Models, date, seeds and whatever else the meta files note, each value once."""
-    facts: dict[str, list[str]] = {}
+    facts = {}
 
     def add(name: str, value: str | int | dict | None) -> None:
         if value in (None, "", {}):
@@ -97,7 +97,7 @@ def settings(files: list[RunFile]) -> tuple[Table, list[tuple[str, str]]]:
 
 def _values_of_settings(files: list[RunFile]) -> dict[tuple[str, str], dict[str, list[str]]]:
     """{(stage, setting): {value as text: its domains}}, in the order of the files."""
-    settings: dict[tuple[str, str], dict[str, list[str]]] = {}
+    settings = {}
     for file in files:
         for name, value in file.meta["settings"].items():
             if name != "domain":
@@ -124,7 +124,7 @@ def example(row: dict) -> dict:
 
 def _distinct_responses(row: dict) -> list[dict]:
     """The responses in their order; of equal ones the first, and how many times it is there."""
-    responses: dict[str, dict] = {}
+    responses = {}
     for place, text in enumerate(row["responses"]):
         if text in responses:
             responses[text]["times"] += 1

@@ -17,6 +17,8 @@ from lib.tiny import truth
 # the problems are another model's, of which the parser reads one by chance.
 READABLE = 0.1
 
+Level = tuple[int, int]  # (votes, responses) of a problem
+
 
 @dataclass
 class Domain:
@@ -32,7 +34,8 @@ class Domain:
     curve: diversity.Curve | None = None
     # "answered" or "sampled" -> the finish reasons of those responses
     ends: dict[str, Counter] = field(default_factory=dict)
-    lengths: dict[str, list[int]] = field(default_factory=lambda: {"finished": [], "truncated": []})
+    finished_lengths: list[int] = field(default_factory=list)
+    truncated_lengths: list[int] = field(default_factory=list)
     best: list[float] = field(default_factory=list)  # the reward of each problem's best response
     others: list[float] = field(default_factory=list)
 
@@ -41,12 +44,13 @@ class Domain:
 class Votes:
     """What the responses of majority-voted problems agree on."""
 
-    levels: Counter = field(default_factory=Counter)  # (votes, responses) -> problems
-    right: Counter = field(default_factory=Counter)  # (right responses, responses) -> problems
+    levels: Counter[Level] = field(default_factory=Counter)  # problems with so many votes
+    right: Counter[Level] = field(default_factory=Counter)  # problems with so many right responses
     marks: dict[str, Counter] = field(default_factory=dict)  # domain -> mark -> responses
-    rewards: dict[str, list[float]] = field(default_factory=lambda: {"right": [], "wrong": []})
-    # (votes, responses) -> (true answers, problems), as lib.tiny.truth.vote_precision counts them
-    precision: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    right_rewards: list[float] = field(default_factory=list)
+    wrong_rewards: list[float] = field(default_factory=list)
+    # (true answers, problems), as lib.tiny.truth.vote_precision counts them
+    precision: dict[Level, tuple[int, int]] = field(default_factory=dict)
 
 
 class Examples:
@@ -58,9 +62,8 @@ class Examples:
     def __init__(self, count: int, seed: int):
         self.count, self.rng = count, random.Random(seed)
         self.offered = 0
-        self._best: list[tuple[float, int, dict]] = []
-        self._worst: list[tuple[float, int, dict]] = []
-        self._random: list[dict] = []
+        self._best, self._worst = [], []  # heaps of (rank, -number, row)
+        self._random = []
 
     def offer(self, row: dict) -> None:
         """One more row."""
@@ -119,14 +122,14 @@ def together(domains: list[Domain]) -> Domain:
         whole.others += domain.others
         for kind, finish_reasons in domain.ends.items():
             whole.ends.setdefault(kind, Counter()).update(finish_reasons)
-        for kind, characters in domain.lengths.items():
-            whole.lengths[kind] += characters
+        whole.finished_lengths += domain.finished_lengths
+        whole.truncated_lengths += domain.truncated_lengths
     return whole
 
 
 def count_pairs(pairs: RunFile) -> dict[str, list[float]]:
     """The rewards of both sides of preference pairs, where they were ranked."""
-    rewards: dict[str, list[float]] = {"chosen": [], "rejected": []}
+    rewards = {"chosen": [], "rejected": []}
     for row in read(pairs, ("chosen_score", "rejected_score")):
         for side, values in rewards.items():
             if row[f"{side}_score"] is not None:
@@ -145,7 +148,8 @@ def count_votes(voted_rows: Iterable[dict], examples: Examples) -> Votes:
         votes.marks.setdefault(row.get("domain", ""), Counter()).update(marks)
         if row.get("scores"):
             for mark, score in zip(marks, row["scores"], strict=True):
-                votes.rewards["right" if mark == "right" else "wrong"].append(score)
+                rewards = votes.right_rewards if mark == "right" else votes.wrong_rewards
+                rewards.append(score)
         answers.append({key: row[key] for key in ("instruction", "answer", "marks")})
         examples.offer(row)
     votes.precision = truth.vote_precision(answers)
@@ -168,8 +172,10 @@ def _count_responses(domain: Domain, file: RunFile, examples: Examples | None) -
     for row in read(file, ("instruction", "responses", "finish_reasons")):
         finish_reasons.update(row["finish_reasons"])
         for text, finish_reason in zip(row["responses"], row["finish_reasons"], strict=True):
-            kind = "truncated" if finish_reason == "length" else "finished"
-            domain.lengths[kind].append(len(text))
+            if finish_reason == "length":
+                domain.truncated_lengths.append(len(text))
+            else:
+                domain.finished_lengths.append(len(text))
         ranked = sorted(row.get("scores") or (), reverse=True)
         domain.best += ranked[:1]
         domain.others += ranked[1:]

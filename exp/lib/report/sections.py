@@ -15,7 +15,7 @@ from lib.evaluation import metrics
 from lib.progress import clock
 from lib.quality.diversity import Curve
 from lib.report import charts
-from lib.report.figures import READABLE, Domain, Votes
+from lib.report.figures import READABLE, Domain, Level, Votes
 from lib.report.run_folder import RunFile
 from lib.tables import percent
 
@@ -46,7 +46,7 @@ def reward(value: float) -> str:
 
 def flow(files: list[RunFile]) -> dict:
     """Each stage's rows in, out and dropped, and its cost, summed over its domains."""
-    stages: dict[str, list[dict]] = {}
+    stages = {}
     for file in files:
         stages.setdefault(file.meta["stage"], []).append(file.meta)
     head = ["stage", "rows in", "= out + dropped", "why dropped", "tokens", "time", "tokens/s"]
@@ -87,7 +87,7 @@ def _sum(metas: list[dict], key: str) -> float:
 
 
 def _reasons(metas: list[dict]) -> Counter[str]:
-    reasons: Counter[str] = Counter()
+    reasons = Counter()
     for meta in metas:
         reasons.update(meta["dropped"])
     return reasons
@@ -186,7 +186,8 @@ def lengths(whole: Domain) -> dict:
     title = "Length of the problems"
     chart = charts.histogram(title, "words", "problems", {"problems": whole.words})
     problems = charts.as_inline_svg(chart)
-    groups = {kind: characters for kind, characters in whole.lengths.items() if characters}
+    groups = {"finished": whole.finished_lengths, "truncated": whole.truncated_lengths}
+    groups = {kind: characters for kind, characters in groups.items() if characters}
     responses = None
     if groups:
         title = "Length of the responses"
@@ -202,10 +203,9 @@ def rewards(whole: Domain, votes: Votes | None, pairs: dict[str, list[float]]) -
     """
     comparisons = [_rewards_of("best", whole.best, "others", whole.others)]
     if votes:
-        right, wrong = votes.rewards["right"], votes.rewards["wrong"]
-        comparisons.append(_rewards_of("right", right, "wrong", wrong))
-    chosen, rejected = pairs["chosen"], pairs["rejected"]
-    comparisons.append(_rewards_of("chosen", chosen, "rejected", rejected))
+        right_and_wrong = _rewards_of("right", votes.right_rewards, "wrong", votes.wrong_rewards)
+        comparisons.append(right_and_wrong)
+    comparisons.append(_rewards_of("chosen", pairs["chosen"], "rejected", pairs["rejected"]))
     return [comparison for comparison in comparisons if comparison]
 
 
@@ -264,7 +264,7 @@ def _marks(marks: dict[str, Counter]) -> Markup:
     return charts.as_inline_svg(chart)
 
 
-def _worth(precision: dict[tuple[int, int], tuple[int, int]], responses: int) -> tuple[Markup, str]:
+def _worth(precision: dict[Level, tuple[int, int]], responses: int) -> tuple[Markup, str]:
     """How often the answer with so many votes is the true one, with 95% intervals; and of all."""
     true_answers, problems = Counter(), Counter()
     for level, (true, total) in precision.items():
@@ -296,7 +296,7 @@ def _by_level_name(counts: Counter, responses: int) -> dict[str, int]:
 
     The names are `5 of 7`, or tenths where the most `responses` to a problem are many.
     """
-    by_name: dict[str, int] = {}
+    by_name = {}
     for votes, total in sorted(counts, key=lambda level: (-level[0] / level[1], level)):
         tenth = min(9, 10 * votes // total)
         name = f"{10 * tenth}–{10 * tenth + 10}%"
