@@ -46,8 +46,8 @@ def test_it_loads_with_datasets_and_no_part_trains_on_what_another_tests(
     import datasets
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    made = export(refined, "--save_path", tmp_path / "dataset")
-    assert made.returncode == 0 and "licence apache-2.0" in made.stderr, made.stderr
+    result = export(refined, "--save_path", tmp_path / "dataset")
+    assert result.returncode == 0 and "licence apache-2.0" in result.stderr, result.stderr
     parts = {
         name: datasets.load_dataset(
             str(tmp_path / "dataset"), name, cache_dir=str(tmp_path / "cache")
@@ -98,7 +98,7 @@ def test_the_trace_goes_back_to_the_first_file_also_where_a_run_was_moved(refine
 
 
 @pytest.mark.parametrize(
-    "flags, says",
+    "flags, message",
     [
         pytest.param(
             {"data_paths": "a/x.jsonl,b/x.jsonl"},
@@ -111,8 +111,8 @@ def test_the_trace_goes_back_to_the_first_file_also_where_a_run_was_moved(refine
         pytest.param({"data_paths": "nowhere.jsonl"}, "nowhere.jsonl: No such file", id="no data"),
     ],
 )
-def test_a_bad_setting_is_one_line(flags, says, tmp_path):
-    with pytest.raises(UserError, match=says):
+def test_a_bad_setting_is_one_line(flags, message, tmp_path):
+    with pytest.raises(UserError, match=message):
         export_dataset.main(**{"save_path": str(tmp_path / "d"), "model_path": str(TINY)} | flags)
 
 

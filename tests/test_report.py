@@ -24,10 +24,10 @@ HOSTILE = (
 SETTINGS = {"model": "tiny@1", "seed": 3, "temperature": 0.9}
 
 
-def save(path: Path, made: list[dict], stage_name: str, dropped: dict | None = None) -> None:
+def save(path: Path, kept_rows: list[dict], stage_name: str, dropped: dict | None = None) -> None:
     """A finished file with its meta file, as lib/output leaves them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [rows.dumps(row) for row in made]
+    lines = [rows.dumps(row) for row in kept_rows]
     whole = (
         b"\n".join(lines) + b"\n"
         if path.suffix == ".jsonl"
@@ -35,8 +35,8 @@ def save(path: Path, made: list[dict], stage_name: str, dropped: dict | None = N
     )
     path.write_bytes(whole)
     counts = {
-        "rows_in": len(made) + sum((dropped or {}).values()),
-        "rows_out": len(made),
+        "rows_in": len(kept_rows) + sum((dropped or {}).values()),
+        "rows_out": len(kept_rows),
         "dropped": dropped or {},
     }
     facts = {"stage": stage_name, "settings": SETTINGS, "notes": {"commit": "abc"}}
@@ -54,20 +54,24 @@ def make_run(
     """A run of these problems by domain; each has a good response and two bad ones."""
     voted = []
     for domain, texts in problems.items():
-        made = [{"id": rows.row_id(text), "instruction": text, "domain": domain} for text in texts]
+        problem_rows = [
+            {"id": rows.row_id(text), "instruction": text, "domain": domain} for text in texts
+        ]
         save(
             run / domain / f"{domain}_ins.json",
-            made,
+            problem_rows,
             "gen_ins",
             {"not a question": 2, "truncated": 1},
         )
-        answered = [row | {"response": response, "finish_reason": "length"} for row in made]
+        answered = [row | {"response": response, "finish_reason": "length"} for row in problem_rows]
         save(run / domain / f"{domain}_ins_res.json", answered, "gen_res")
         sampled = {
             "responses": [response, "No.", "No."],
             "finish_reasons": ["stop", "stop", "length"],
         }
-        ranked = [row | sampled | {"scores": [n + 0.5, -1, -2]} for n, row in enumerate(made)]
+        ranked = [
+            row | sampled | {"scores": [n + 0.5, -1, -2]} for n, row in enumerate(problem_rows)
+        ]
         save(run / domain / f"{domain}_ins_7res_armorm.json", ranked, "gen_po_rewards")
         verdict = {
             "answer": "5",
@@ -211,7 +215,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "spoil, said",
+    "spoil, message",
     [
         pytest.param(lambda run: (run / "number_theory/number_theory_ins.json").write_text('[\n{"instruction": "What'), "_ins.json:2: torn", id="torn"),
         pytest.param(lambda run: (run / "number_theory/number_theory_ins.json").write_text('[\n{"a": 1}\n]'), "_ins.json:2: no key", id="key"),
@@ -223,14 +227,14 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path):
         pytest.param(lambda run: [p.unlink() for p in run.glob("*/*_ins.json")], "no domain's files", id="an empty run"),
     ],
 )  # fmt: skip
-def test_a_run_that_cannot_be_read_is_one_line_and_no_page(spoil, said, tmp_path):
+def test_a_run_that_cannot_be_read_is_one_line_and_no_page(spoil, message, tmp_path):
     run = make_run(tmp_path / "run", PROBLEMS)
     spoil(run)
     result = stage("report_run", "--run_path", run)
     assert result.returncode == 2 and not (run / "report.html").exists()
     assert (
         result.stderr.splitlines()[-1].startswith("report_run: error: ")
-        and said in result.stderr
+        and message in result.stderr
         and "Traceback" not in result.stderr
     )
 
@@ -348,18 +352,21 @@ def test_hostile_latex_takes_no_time(unit):
     ],
 )
 def test_where_more_problems_stop_helping(total, new, new_in_half, count):
-    found = diversity.spent_at(total, total // 2, new, new_in_half)
-    assert found == count if count is None else found == pytest.approx(count, rel=0.001)
+    spent_at = diversity.spent_at(total, total // 2, new, new_in_half)
+    if count is None:
+        assert spent_at is None
+    else:
+        assert spent_at == pytest.approx(count, rel=0.001)
 
 
 def test_a_curve_counts_what_is_new_in_the_order_of_the_texts():
     texts = [f"Find the sum of {n} and {n + 7} apples." for n in range(30)] + [
         "Find the sum of 3 and 10 apples."
     ] * 10
-    found = diversity.curve(texts, points=4)
-    assert found.counts == [10, 20, 30, 40] and found.repeated == pytest.approx([0, 0, 0, 0.25])
-    assert found.new_texts == 0 and found.new_ngrams == {2: 0, 3: 0}
-    assert found.distinct[2][0] == pytest.approx(
+    curve = diversity.curve(texts, points=4)
+    assert curve.counts == [10, 20, 30, 40] and curve.repeated == pytest.approx([0, 0, 0, 0.25])
+    assert curve.new_texts == 0 and curve.new_ngrams == {2: 0, 3: 0}
+    assert curve.distinct[2][0] == pytest.approx(
         (3 + 4 * 10) / 70
     )  # "find the", "the sum", "sum of" come again
     assert len(diversity.curve([str(n) for n in range(500)]).counts) == 60
@@ -385,10 +392,9 @@ def test_examples_are_the_best_the_worst_and_the_same_random_ones():
     for n in range(50):
         first.offer({"n": n, "scores": [n % 10, 0]})
         second.offer({"n": n, "scores": [n % 10, 0]})
-    found = {name: [row["n"] for row in some] for name, some in first.groups().items()}
-    assert (
-        found["best"] == [9, 19] and found["worst"] == [0, 10] and first.groups() == second.groups()
-    )
+    groups = {name: [row["n"] for row in examples] for name, examples in first.groups().items()}
+    assert groups["best"] == [9, 19] and groups["worst"] == [0, 10]
+    assert first.groups() == second.groups()
     assert Examples(0, 0).groups() == {}
 
 
