@@ -104,8 +104,9 @@ def domains(all_domains: list[Domain], whole: Domain) -> Table:
     if whole.best:
         titles += ["mean reward", "of the best"]
     has_total = len(all_domains) > 1
+    shown = [*all_domains, whole] if has_total else all_domains
     lines = []
-    for domain in [*all_domains, whole] if has_total else all_domains:
+    for domain in shown:
         cells = _domain_cells(domain)
         lines.append([spoken(domain.name), *map(cells.get, titles)])
     return Table(["domain", *titles], lines, total=has_total)
