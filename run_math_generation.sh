@@ -6,8 +6,9 @@
 # MODEL   a number of configs/models.yaml (0 the embedded tiny, 1 DeepSeek-R1-Distill-Qwen-32B, …), a folder or a hub name
 # MODE    1 one domain   2 all domains   3 a quick test of every domain (5 problems)   4 all domains, COUNT problems each
 # DOMAIN  algebra calculus geometry statistics number_theory discrete; modes 2 to 4 take "all" or nothing
-# COUNT   problems; mode 1 without it: the seed's count times SCALE
-# Variables (RUN, SCALE, SEED, REWARD_MODEL, DRY, …) are those of scripts/generate_all_math_domains.sh.
+# COUNT   problems; mode 1 without it: the domain's default count times SCALE
+#
+# Variables are those of scripts/generate_all_math_domains.sh (RUN, SCALE, SEED, REWARD_MODEL, DRY, …).
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/scripts/lib.sh"
@@ -39,10 +40,10 @@ if [[ $mode == [234] && $# -eq 3 && $domain == *[0-9]* ]]; then count=$domain do
 case $mode in
 1)
   [[ $domain && $domain != all ]] || die "mode 1 makes one domain: ./run_math_generation.sh $model 1 DOMAIN [COUNT]"
-  [[ $count ]] || count=seed
+  [[ $count ]] || count=default
   exec "$here/scripts/generate_domain_dataset.sh" "$model" "$domain" "$count"
   ;;
-2) [[ ! $count ]] || die "mode 2 makes the seed's counts times SCALE; COUNT belongs to mode 4" ;;
+2) [[ ! $count ]] || die "mode 2 makes the default counts times SCALE; COUNT belongs to mode 4" ;;
 3) export COUNT=5 ;;
 4)
   [[ $count ]] || die "mode 4 needs COUNT: ./run_math_generation.sh $model 4 COUNT"

@@ -2,8 +2,9 @@
 
 in    algebra_ins.json        id, instruction
 out   algebra_ins_7res.json   id, instruction, responses, finish_reasons
-      python exp/gen_po_multi_res.py --model_path data/models/tiny --ins_data_path data/demo/algebra_ins.json \\
-          --save_path data/demo/algebra_ins_7res.json --temperature 0.8 --num_responses 7 --max_tokens 256
+      python exp/gen_po_multi_res.py --model_path data/models/tiny --num_responses 7 \\
+          --ins_data_path data/demo/algebra_ins.json --save_path data/demo/algebra_ins_7res.json \\
+          --temperature 0.8 --max_tokens 256
 
 All answers of a row are one request: the engine reads the prompt once and samples each answer with
 a seed of its own.
@@ -17,6 +18,7 @@ from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
 from lib.output import Output
+from lib.progress import shown_path
 
 
 def main(
@@ -38,7 +40,7 @@ def main(
     settings = {"model": models.identity(model), **asdict(sampling)}
     settings |= {"num_responses": num_responses, "seed": seed}
     out = Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
-    what = f"{num_responses} answers to each row of {ins_data_path} with {model.name}"
+    what = f"{num_responses} answers to each row of {shown_path(ins_data_path)} with {model.name}"
     if out.announce(what):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))

@@ -3,7 +3,8 @@
 in    algebra_ins_7res.json          id, instruction, responses, finish_reasons
 out   algebra_ins_7res_armorm.json   id, instruction, responses (best first), scores, finish_reasons
       python exp/gen_po_rewards.py --model_name_or_path data/models/tiny-rm \\
-          --ins_data_path data/demo/algebra_ins_7res.json --save_path data/demo/algebra_ins_7res_armorm.json
+          --ins_data_path data/demo/algebra_ins_7res.json \\
+          --save_path data/demo/algebra_ins_7res_armorm.json
 
 A sequence classifier runs in vLLM's pooling runner and its score is the raw logit. The model
 RLHFlow/ArmoRM-Llama3-8B-v0.1 runs by its own code through transformers: --trust_remote_code allows
@@ -19,6 +20,7 @@ from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, user_turn
 from lib.output import Output
+from lib.progress import shown_path
 
 
 def rank(row: dict, scores: tuple[float, ...]) -> dict:
@@ -51,7 +53,7 @@ def main(
         raise UserError(f"{model.path} {what}; --trust_remote_code allows that")
     settings = {"model": models.identity(model)}
     out = Output(save_path, "gen_po_rewards", settings, (ins_data_path,), overwrite)
-    if out.announce(f"scores for the answers of {ins_data_path} with {model.name}"):
+    if out.announce(f"scores for the answers of {shown_path(ins_data_path)} with {model.name}"):
         return
     answered = rows.read(ins_data_path, need=("instruction", "responses"))
 

@@ -2,8 +2,8 @@
 
 in    algebra_ins.json       id, instruction
 out   algebra_ins_res.json   id, instruction, response, finish_reason
-      python exp/gen_res.py --model_path data/models/tiny --ins_data_path data/demo/algebra_ins.json \\
-          --save_path data/demo/algebra_ins_res.json --temperature 0.05 --max_tokens 256
+      python exp/gen_res.py --model_path data/models/tiny --temperature 0.05 --max_tokens 256 \\
+          --ins_data_path data/demo/algebra_ins.json --save_path data/demo/algebra_ins_res.json
 
 Thinking between <think> tags stays in the response. An answer cut off by --max_tokens has
 finish_reason "length".
@@ -16,6 +16,7 @@ from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
 from lib.output import Output
+from lib.progress import shown_path
 
 
 def main(
@@ -30,7 +31,7 @@ def main(
     model = models.find(model_path)
     settings = {"model": models.identity(model), **asdict(sampling), "seed": seed}
     out = Output(save_path, "gen_res", settings, (ins_data_path,), overwrite)
-    if out.announce(f"one answer to each row of {ins_data_path} with {model.name}"):
+    if out.announce(f"one answer to each row of {shown_path(ins_data_path)} with {model.name}"):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
     sampling = generate.within_limits(model, sampling)

@@ -4,9 +4,13 @@
 #   scripts/evaluate.sh BENCHMARK MODEL [MODEL…]      BENCHMARK: tiny (600 fresh problems), gsm8k or aime
 #
 # A MODEL is a number of configs/models.yaml, a folder or a hub name; MODEL+FOLDER applies a LoRA adapter to it, unmerged.
-# Makes data/eval/RUN/: results, samples, comparison.json and .png.   RUN=name (default: the benchmark) names or resumes it
-# EVAL_FLAGS="--n_sampling 8 --temperature 0.6" goes to the evaluation   SOURCE=file, folder or hub name of the problems   DRY=1
-# Minutes: tiny on the embedded model half of one on 2 cores; AIME's 480 samples of up to 32,768 tokens hours on one GPU.
+# Makes data/eval/RUN/: results, samples, comparison.json and .png. The embedded model takes half a minute for `tiny` on
+# 2 cores; AIME's 480 samples of up to 32,768 tokens take hours on one GPU.
+#
+# Variables:
+#   RUN=name          names or resumes it (default: the benchmark)
+#   SOURCE=file       file, folder or hub name of the problems
+#   EVAL_FLAGS="--n_sampling 8 --temperature 0.6"   goes to the evaluation
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ $# -ge 2 ]] || die "usage: scripts/evaluate.sh tiny|gsm8k|aime MODEL [MODEL…]"

@@ -1,37 +1,38 @@
 #!/usr/bin/env bash
-# All six domains side by side: the policy is loaded once for problems and answers, then the reward model once for the ranking.
+# All six domains side by side: the policy is loaded once for problems and answers, then the reward model once.
 #
 #   scripts/generate_all_math_domains.sh MODEL
 #
 # Makes data/MODEL_AllDomains_time/<domain>/… with combined_dataset_info.json and README.md.
-# RUN=name   names the folder data/name, or resumes it: call again, finished rows are not asked for again
-# SCALE=0.01 of the seed's 44,000 problems (default: 0.01 for the embedded model, 1 for others)   COUNT=n problems in each domain
-# Hours with DeepSeek-R1-Distill-Qwen-32B on one A100 80 GB: exp/check_run.py prints them with the arithmetic before it starts.
-# REWARD_MODEL=…   SEED=0   JOBS=6 domains at a time   DRY=1   TRUST_REMOTE_CODE=1   POLICY_URL=…   REWARD_URL=…
-# Then scripts/refine_dataset.sh makes it worth training on (BENCHMARKS=…, FORMAT=…); REFINE=0 leaves that out.
+# Hours with DeepSeek-R1-Distill-Qwen-32B on one A100 80 GB: exp/check_run.py prints them with the arithmetic
+# before it starts.
+#
+# Variables, and those of scripts/generate_domain_dataset.sh and those of scripts/refine_dataset.sh:
+#   RUN=name     names the folder data/name, or resumes it: call again, finished rows are not asked for again
+#   SCALE=0.01   of the default 44,000 problems (without it: 0.01 for the embedded model, 1 for others)
+#   COUNT=50     problems in each domain, whatever the scale
+#   JOBS=6       domains at a time
+#   REFINE=0     leaves out what scripts/refine_dataset.sh does at the end
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
 [[ $# -eq 1 ]] || die "usage: scripts/generate_all_math_domains.sh MODEL"
-model=$1 jobs=${JOBS:-6}
-[[ ! ${DRY:-} ]] || jobs=1
+model=$1
 plan=$("$python" "$root/exp/check_run.py" --model "$model" ${COUNT:+--count "$COUNT"} ${SCALE:+--scale "$SCALE"} \
   ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 IFS=$'\t' read -r _ _ _ _ _ _ name reward_model <<<"$plan"
 mapfile -t domains < <(cut -f 1 <<<"$plan")
 export RUN=${RUN:-${name}_AllDomains_$(date +%Y%m%d_%H%M%S)}
 out=$root/data/$RUN logs=$root/data/$RUN/logs
-
 resumable "$0" "$model"
 
 # each PHASE MODEL URL LOG FILE…: that half of every domain, beside one server.
 each() {
-  local made=() domain file
+  local outputs=() domain file
   for domain in "${domains[@]}"; do
-    for file in "${@:5}"; do made+=("$out/$domain/${domain}_$file.json"); done
+    for file in "${@:5}"; do outputs+=("$out/$domain/${domain}_$file.json"); done
   done
-  PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log await "$here/serve.sh" "$2" "${made[@]}" -- \
-    xargs -P "$jobs" -L 1 -a <(cut -f 1,2 <<<"$plan") "$here/generate_domain_dataset.sh" "$model"
+  PHASE=$1 BASE_URL=$3 LOG=$logs/$4.log PLAN=$plan await "$here/serve.sh" "$2" "${outputs[@]}" -- "$here/side_by_side.sh" "$model"
 }
 
 [[ ${DRY:-} ]] || mkdir -p "$logs"

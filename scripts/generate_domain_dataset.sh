@@ -4,8 +4,14 @@
 #   scripts/generate_domain_dataset.sh MODEL DOMAIN COUNT
 #
 # Makes data/RUN/DOMAIN/: DOMAIN_ins.json, _ins_res.json, _ins_7res.json, _ins_7res_armorm.json, dataset_info.json, logs/.
-# RUN=name (default MODEL_DOMAIN_time) names or resumes a run.   REWARD_MODEL=…   SEED=0   DRY=1   POLICY_URL, REWARD_URL: see serve.sh
-# PHASE=generate or rank does that half alone, against the server at BASE_URL.
+# PHASE=generate or rank, which scripts/side_by_side.sh sets, does that half alone against the server at BASE_URL.
+#
+# Variables, and those of scripts/serve.sh:
+#   RUN=name           names a run, or resumes it (default: MODEL_DOMAIN_time)
+#   REWARD_MODEL=name  ranks the answers (default: the one that configs/models.yaml names for MODEL)
+#   SEED=0             of the sampling
+#   POLICY_URL=http://127.0.0.1:8000/v1   a server of MODEL that is there already
+#   REWARD_URL=http://127.0.0.1:8001/v1   a server of the reward model that is there already
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
@@ -17,24 +23,24 @@ IFS=$'\t' read -r domain count ins_temp max_ins res_temp max_res name reward_mod
 export RUN=${RUN:-${name}_${domain}_$(date +%Y%m%d_%H%M%S)}
 out=$root/data/$RUN/$domain logs=$root/data/$RUN/$domain/logs
 files=$out/$domain
-served=(--engine openai --base_url "${BASE_URL:-}")
+served=(--seed "${SEED:-0}" --engine openai --base_url "${BASE_URL:-}")
 
 generate() {
   step gen_ins --model_path "$model" --save_path "${files}_ins.json" --total_prompts "$count" --temperature "$ins_temp" \
-    --control_tasks math --domain "$domain" --max_tokens "$max_ins" --seed "${SEED:-0}" "${served[@]}"
+    --control_tasks math --domain "$domain" --max_tokens "$max_ins" "${served[@]}"
   step gen_res --model_path "$model" --ins_data_path "${files}_ins.json" --save_path "${files}_ins_res.json" \
-    --temperature "$res_temp" --max_tokens "$max_res" --seed "${SEED:-0}" "${served[@]}"
+    --temperature "$res_temp" --max_tokens "$max_res" "${served[@]}"
   step gen_po_multi_res --model_path "$model" --ins_data_path "${files}_ins.json" --save_path "${files}_ins_7res.json" \
-    --temperature 0.8 --num_responses 7 --max_tokens "$max_res" --seed "${SEED:-0}" "${served[@]}"
+    --temperature 0.8 --num_responses 7 --max_tokens "$max_res" "${served[@]}"
 }
 rank() {
   step gen_po_rewards --model_name_or_path "$reward_model" --ins_data_path "${files}_ins_7res.json" \
-    --save_path "${files}_ins_7res_armorm.json" "${served[@]}"
+    --save_path "${files}_ins_7res_armorm.json" "${served[@]:2}"
 }
 
 case ${PHASE:-both} in
-generate) generate ;;
-rank) rank ;;
+generate) LABEL=$domain generate ;;
+rank) LABEL=$domain rank ;;
 both)
   [[ ${DRY:-} ]] || mkdir -p "$logs"
   resumable "$0" "$model" "$domain" "$count"

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Make a finished run's data worth training on: cleaned, decontaminated, verified, paired, published, and a report to look at.
+# Make a finished run's data worth training on: cleaned, decontaminated, voted on, paired, exported, and a report to look at.
 #
 #   scripts/refine_dataset.sh RUN_FOLDER MODEL
 #
 # Makes RUN_FOLDER/refined/: clean.json, voted.json, sft.jsonl, pairs.jsonl; dataset/ (Parquet, JSONL, card); report.html.
-# BENCHMARKS=a.jsonl,b.jsonl whose problems may not be trained on   FORMAT=boxed of the SFT rows   OVERWRITE=1 anew   DRY=1
+#
+# Variables:
+#   BENCHMARKS=a.jsonl,b.jsonl   whose problems may not be trained on
+#   FORMAT=boxed                 layout of the SFT rows, of configs/formats.yaml
+#   OVERWRITE=1                  makes everything anew
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ $# -eq 2 ]] || die "usage: scripts/refine_dataset.sh RUN_FOLDER MODEL"

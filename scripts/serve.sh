@@ -2,17 +2,18 @@
 # Run a command beside a model server, which is loaded once and gone when the command ends, fails or is interrupted.
 #
 #   scripts/serve.sh MODEL [FILE…] -- COMMAND…     COMMAND finds the server's address in $BASE_URL
-#
 # Where every FILE exists already COMMAND has nothing to ask: no server is started. Nor where BASE_URL=http://…/v1 is set.
-# PORT=8000 (default: a free one)   LOG=server.log   TIMEOUT=1200 s for loading   POOLING=1 for a reward model
-# TRUST_REMOTE_CODE=1 runs the model's own code   VLLM_FLAGS="--data-parallel-size 4" goes to vLLM as it is   DRY=1 prints
+# Variables (and POOLING=1 for a reward model, LOG=server.log, which the drivers set):
+#   PORT=8000              of the server (default: a free one)
+#   TIMEOUT=1200           seconds that loading may take
+#   TRUST_REMOTE_CODE=1    allows the model's own Python code to run
+#   VLLM_FLAGS="--data-parallel-size 4"   goes to vLLM as it is
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-usage='usage: scripts/serve.sh MODEL [FILE…] -- COMMAND…'
-[[ $# -ge 3 ]] || die "$usage"
+[[ $# -ge 3 && " $* " == *' -- '* ]] || die 'usage: scripts/serve.sh MODEL [FILE…] -- COMMAND…'
 model=$1 missing=0
 [[ $2 != -- ]] || missing=1 # no FILE named: always something to ask
-while shift && [[ ${1:?$usage} != -- ]]; do
+while shift && [[ $1 != -- ]]; do
   [[ -e $1 ]] || missing=1
 done
 shift
@@ -23,7 +24,6 @@ if [[ ${DRY:-} ]]; then
   echo "python exp/serve_model.py --port ${PORT:-8000} ${flags[*]@Q} &"
   BASE_URL=http://127.0.0.1:${PORT:-8000}/v1 exec "$@"
 fi
-
 log=${LOG:-$(mktemp)}
 port=${PORT:-$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}
 set -m # every background job leads a process group of its own, so that it can be ended whole
@@ -42,7 +42,7 @@ finish() { # each process group in turn: terminate it, give its leader 10 s, kil
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
-printf '%(%T)T  serving %s on port %s, log %s\n' -1 "$model" "$port" "$log" >&2
+printf '%(%T)T  serving %s on port %s, log %s\n' -1 "${model#"$PWD"/}" "$port" "${log#"$PWD"/}" >&2
 "$python" "$root/exp/serve_model.py" --port "$port" "${flags[@]}" >>"$log" 2>&1 &
 server=$!
 until (healthy) 2>/dev/null; do

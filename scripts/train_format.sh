@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# The embedded model learns a new layout of its answers, and keeps what it knew: worked problems → SFT → 200 fresh ones, before and after.
+# The embedded model learns a new layout of its answers, and keeps what it knew: worked problems → SFT → 200 fresh ones,
+# before and after.
 #
 #   scripts/train_format.sh [FORMAT]      FORMAT of configs/formats.yaml: working_out (default) or reasoning
 #
-# Makes data/RUN/: train.json, models/sft, evals/, comparison.json and .png.
-# RUN=format_FORMAT names or resumes it   SEED=0   DRY=1      About 3 minutes on 2 cores.
+# Makes data/RUN/: train.json, models/sft, evals/, comparison.json and .png. About 3 minutes on 2 cores.
+#
+# Variables:
+#   RUN=name          names or resumes it (default: format_FORMAT)
+#   SEED=0            of the problems and the training
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ $# -le 1 ]] || die "usage: scripts/train_format.sh [FORMAT]"

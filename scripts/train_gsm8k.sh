@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
-# The seed's seven steps: evaluate, SFT, evaluate, a short SFT as preparation, evaluate, GRPO from there, evaluate; then compare.
+# The GSM8K pipeline in seven steps: evaluate, SFT, evaluate, a short SFT as preparation, evaluate, GRPO from there,
+# evaluate; then compare.
 #
 #   scripts/train_gsm8k.sh MODEL
 #
-# Makes data/RUN/: models/sft_model, rl_sft_model and grpo_model (LoRA adapters), evals/*_eval.csv and .json, comparison.json and .png.
-# RUN=name (default gsm8k_MODEL) names or resumes it   TRAIN=file TEST=file instead of the hub's openai/gsm8k   SEED=0   DRY=1
-# SFT_CONFIG, GRPO_CONFIG=configs/…: other settings    EVAL_FLAGS="--num_problems 100"    Hours on one GPU.
+# Makes data/RUN/: models/sft_model, rl_sft_model and grpo_model (LoRA adapters), evals/*_eval.csv and .json,
+# comparison.json and .png. Hours on one GPU.
+#
+# Variables:
+#   RUN=name                     names or resumes it (default: gsm8k_MODEL)
+#   TRAIN=file                   instead of the hub's openai/gsm8k, split train
+#   TEST=file                    instead of the hub's openai/gsm8k, split test
+#   SEED=0                       of the training
+#   SFT_CONFIG=configs/sft/…     other settings of both SFT steps
+#   GRPO_CONFIG=configs/grpo/…   other settings of GRPO
+#   EVAL_FLAGS="--num_problems 100"   goes to every evaluation
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"

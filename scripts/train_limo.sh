@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
-# Long reasoning from few problems: SFT on LIMO's 817 solutions, GRPO on GSM8K from there, AIME 2024 and 2025 after each; one model.
+# Long reasoning from few problems: SFT on LIMO's 817 solutions, GRPO on GSM8K from there, AIME after each; one merged model.
 #
 #   scripts/train_limo.sh MODEL
 #
-# Makes data/RUN/: models/sft and models/grpo (LoRA adapters), models/merged, evals/aime_eval_combined_*.json, comparison.json and .png.
-# RUN=limo_MODEL names or resumes it   LIMO=, TRAIN=, AIME=file or folder instead of the hub's data   SEED=0   DRY=1
-# SFT_CONFIG, GRPO_CONFIG=configs/…: other settings   EVAL_FLAGS="--n_sampling 4 --max_tokens 8192"   Many hours on one GPU.
+# Makes data/RUN/: models/sft and models/grpo (LoRA adapters), models/merged, evals/aime_eval_combined_*.json,
+# comparison.json and .png. Many hours on one GPU.
+#
+# Variables:
+#   RUN=name                     names or resumes it (default: limo_MODEL)
+#   LIMO=file                    instead of the hub's GAIR/LIMO
+#   TRAIN=file                   instead of the hub's openai/gsm8k, split train
+#   AIME=folder                  instead of AIME 2024 and 2025 from the network
+#   SEED=0                       of the training
+#   SFT_CONFIG=configs/sft/…     other settings of SFT
+#   GRPO_CONFIG=configs/grpo/…   other settings of GRPO
+#   EVAL_FLAGS="--n_sampling 4 --max_tokens 8192"   goes to every evaluation
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ $# -eq 1 ]] || die "usage: scripts/train_limo.sh MODEL"

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# The embedded model made better by its own data: base → Magpie data → refined → SFT → GRPO → export, each step against the base.
+# The embedded model made better by its own data: base → Magpie data → refined → SFT → GRPO → export, each step against
+# the base.
 #
 #   scripts/train_tiny.sh
 #
-# Makes data/RUN/: the domains' data, refined/, dataset/, report.html, models/ (sft_raw learns from the unfiltered first answers, to
-# be compared with), evals/, comparison.json and .png.
-# RUN=chain names or resumes it   SEED=0   COUNT=75 problems a domain   DRY=1      About 6 minutes on 2 cores.
+# Makes data/RUN/: the domains' data, refined/, dataset/, report.html, models/ (sft_raw learns from the unfiltered first
+# answers, to be compared with), evals/, comparison.json and .png. About 6 minutes on 2 cores.
+#
+# Variables, and those of scripts/generate_all_math_domains.sh:
+#   RUN=name      names or resumes it (default: chain)
+#   SEED=0        of the sampling and the trainings
+#   COUNT=75      problems in each domain
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"

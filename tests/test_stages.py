@@ -12,40 +12,72 @@ import pytest
 from conftest import ROOT, TINY, TINY_RM, stage
 from lib import models
 from lib.errors import UserError
-from lib.inference import generate, openai_engine, requests
+from lib.inference import generate, openai_engine
+from lib.inference.requests import Completion, Reply, Request, Sampling, user_turn
 
-# As in the seed's generate_domain_dataset.sh, each called from another folder; only the counts are small.
-SEED_COMMANDS = {
-    "exp": 'python ../exp/gen_ins.py --model_path "$MODEL_PATH" --save_path "$OUTPUT_DIR/${DOMAIN}_ins.json" '
-    "--total_prompts $PROBLEM_COUNT --temperature $INS_TEMP --control_tasks math --domain \"$DOMAIN\" --max_tokens $MAX_TOKENS_INS",
-    "scripts": 'python ../exp/gen_res.py --model_path "$MODEL_PATH" --ins_data_path "$OUTPUT_DIR/${DOMAIN}_ins.json" '
-    '--save_path "$OUTPUT_DIR/${DOMAIN}_ins_res.json" --temperature $RES_TEMP --max_tokens $MAX_TOKENS_RES --batch_size 4',
-    "": 'python exp/gen_po_multi_res.py --model_path "$MODEL_PATH" --ins_data_path "$OUTPUT_DIR/${DOMAIN}_ins.json" '
-    '--save_path "$OUTPUT_DIR/${DOMAIN}_ins_7res.json" --temperature 0.8 --num_responses 7 --batch_size 2',
-    "configs": 'python ../exp/gen_po_rewards.py --model_name_or_path "$REWARD_MODEL" --ins_data_path "$OUTPUT_DIR/${DOMAIN}_ins_7res.json" '
-    '--save_path "$OUTPUT_DIR/${DOMAIN}_ins_7res_armorm.json"',
-}  # fmt: skip
+# The command lines of the Magpie pipeline, each called from another folder; only the counts are small.
+COMMANDS = {
+    "gen_ins": (
+        "exp",
+        'python ../exp/gen_ins.py --model_path "$MODEL_PATH" --save_path "$OUTPUT_DIR/${DOMAIN}_ins.json" '
+        '--total_prompts $PROBLEM_COUNT --temperature $INS_TEMP --control_tasks math --domain "$DOMAIN" '
+        "--max_tokens $MAX_TOKENS_INS",
+    ),
+    "gen_res": (
+        "scripts",
+        'python ../exp/gen_res.py --model_path "$MODEL_PATH" --ins_data_path "$OUTPUT_DIR/${DOMAIN}_ins.json" '
+        '--save_path "$OUTPUT_DIR/${DOMAIN}_ins_res.json" --temperature $RES_TEMP --max_tokens $MAX_TOKENS_RES '
+        "--batch_size 4",
+    ),
+    "gen_po_multi_res": (
+        "",
+        'python exp/gen_po_multi_res.py --model_path "$MODEL_PATH" --ins_data_path "$OUTPUT_DIR/${DOMAIN}_ins.json" '
+        '--save_path "$OUTPUT_DIR/${DOMAIN}_ins_7res.json" --temperature 0.8 --num_responses 7 --batch_size 2',
+    ),
+    "gen_po_rewards": (
+        "configs",
+        'python ../exp/gen_po_rewards.py --model_name_or_path "$REWARD_MODEL" '
+        '--ins_data_path "$OUTPUT_DIR/${DOMAIN}_ins_7res.json" '
+        '--save_path "$OUTPUT_DIR/${DOMAIN}_ins_7res_armorm.json"',
+    ),
+}
+VALUES = {
+    "MODEL_PATH": "data/models/tiny",
+    "REWARD_MODEL": "data/models/tiny-rm",
+    "DOMAIN": "algebra",
+    "PROBLEM_COUNT": "6",
+    "INS_TEMP": "1.3",
+    "RES_TEMP": "0.05",
+    "MAX_TOKENS_INS": "1024",
+    "MAX_TOKENS_RES": "4096",
+}
 
 
-def test_the_seeds_four_command_lines_work_from_any_folder_with_vllm_in_the_process(tmp_path):
-    values = {"MODEL_PATH": "data/models/tiny", "REWARD_MODEL": "data/models/tiny-rm", "OUTPUT_DIR": str(tmp_path / "a b"),
-              "DOMAIN": "algebra", "PROBLEM_COUNT": "6", "INS_TEMP": "1.3", "RES_TEMP": "0.05", "MAX_TOKENS_INS": "1024",
-              "MAX_TOKENS_RES": "4096", "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}  # fmt: skip
-    for folder, command in SEED_COMMANDS.items():
-        result = subprocess.run(
-            ["bash", "-c", command],
-            cwd=ROOT / folder,
-            env={**os.environ, **values},
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stderr[-3000:]
-        assert "wrote " in result.stderr
-    ranked = json.loads((tmp_path / "a b/algebra_ins_7res_armorm.json").read_bytes())
-    assert len(ranked) == 6 and all(
+def start(name: str, output: str) -> subprocess.Popen:
+    folder, command = COMMANDS[name]
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    env = {**os.environ, **VALUES, "PATH": path, "OUTPUT_DIR": output}
+    return subprocess.Popen(
+        ["bash", "-c", command], cwd=ROOT / folder, env=env, text=True, stderr=subprocess.PIPE
+    )
+
+
+def test_the_four_command_lines_work_from_any_folder_with_vllm_in_the_process(tmp_path):
+    output = tmp_path / "a b"
+    for names in (
+        ["gen_ins"],
+        ["gen_res", "gen_po_multi_res"],
+        ["gen_po_rewards"],
+    ):  # two load side by side
+        for process in [start(name, str(output)) for name in names]:
+            _, stderr = process.communicate()
+            assert process.returncode == 0 and "wrote " in stderr, stderr[-3000:]
+    ranked = json.loads((output / "algebra_ins_7res_armorm.json").read_bytes())
+    assert len(ranked) == 6
+    assert all(
         len(r["responses"]) == len(r["scores"]) == len(r["finish_reasons"]) == 7 for r in ranked
     )
-    single = json.loads((tmp_path / "a b/algebra_ins_res.json").read_bytes())
+    single = json.loads((output / "algebra_ins_res.json").read_bytes())
     assert [r["id"] for r in single] == [r["id"] for r in ranked]
 
 
@@ -113,7 +145,13 @@ def test_when_no_row_is_left_nothing_is_written_and_it_says_why(tmp_path, policy
     ]
     result = stage("gen_res", *flags, "--engine", "openai", "--base_url", policy_url)
     assert result.returncode == 2 and "no row is left: 1 dropped (1 too long)" in result.stderr
-    assert not (tmp_path / "o.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["in.json"]
+    shorter = stage(
+        "gen_res", *flags, "--max_tokens", 64, "--engine", "openai", "--base_url", policy_url
+    )
+    assert (
+        "no row is left" in shorter.stderr
+    )  # tried anew, and not refused for another --max_tokens
 
 
 class FakeServer(ThreadingHTTPServer):
@@ -152,19 +190,15 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def ask(self, n: int = 1) -> requests.Reply:
-        loaded = openai_engine.OpenAIEngine(
-            models.Model("some/model"), f"http://127.0.0.1:{self.server_address[1]}/v1"
-        )
-        loaded.submit(
-            requests.Request(
-                0, [{"role": "user", "content": "x"}], requests.Sampling(0.8, 10, n=n), seed=5
-            )
-        )
+    def ask(self, samples: int = 1) -> Reply:
+        url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        engine = openai_engine.OpenAIEngine(models.Model("some/model"), url)
+        sampling = Sampling(temperature=0.8, max_tokens=10)
+        engine.submit(Request(0, user_turn("x"), sampling, samples, seed=5))
         try:
-            return loaded.poll()[0]
+            return engine.poll()[0]
         finally:
-            loaded.close()
+            engine.close()
 
 
 def choice(text: str, **more: object) -> dict:
@@ -225,9 +259,7 @@ THINK = ("<think>", "</think>")
     ],
 )
 def test_thinking_is_kept_whole(text, finish_reason, expected):
-    assert (
-        generate.with_opening_tag(requests.Completion(text, finish_reason), THINK).text == expected
-    )
+    assert generate.with_opening_tag(Completion(text, finish_reason), THINK).text == expected
 
 
 @pytest.mark.skipif(

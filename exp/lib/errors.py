@@ -1,4 +1,4 @@
-"""The two ways a stage ends early on purpose, and the hint that names what the user may have meant."""
+"""The two ways a stage ends early on purpose, and the hint that names what was meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ class UserError(Exception):
 
 
 class Shortfall(Exception):
-    """The input was fine, but fewer rows could be made than were asked for: one line, exit code 3."""
+    """The input was fine, but fewer rows could be made than asked for: one line, exit code 3."""
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """A hint for an unknown word: `did you mean 'algebra'?`, or the whole list if nothing is close."""
+    """A hint for an unknown word: `did you mean 'algebra'?`, or all words if none is close."""
     known = [str(name) for name in known]
     similar = difflib.get_close_matches(str(word), known, n=3, cutoff=0.5)
     if similar:

@@ -19,7 +19,7 @@ SETTINGS = "settings.json"
 
 
 class OutputFolder:
-    """One folder of one stage: new, resumed or finished. Settings are all that changes its files."""
+    """One folder of one stage: new, resumed or finished. Settings are all that changes it."""
 
     def __init__(self, save_path: str, stage: str, settings: dict, overwrite: bool = False):
         self.path, self.part = Path(save_path), Path(f"{save_path}.part")
@@ -54,7 +54,7 @@ class OutputFolder:
         return max(checkpoints, key=lambda c: int(c.name.split("-")[1]), default=None)
 
     def finish(self, write: Callable[[Path], None], keep: tuple[str, ...] = ()) -> None:
-        """`write` the folder aside, add the settings and the files of `X.part/` in `keep`, name it."""
+        """`write` the folder aside, add settings and the files of `X.part/` in `keep`, name it."""
         whole = self.part / "whole"
         shutil.rmtree(whole, ignore_errors=True)
         whole.mkdir()

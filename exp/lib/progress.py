@@ -8,7 +8,7 @@ LOG_EVERY_S = 30
 
 
 def stage_name() -> str:
-    """`gen_res` for `python exp/gen_res.py`."""
+    """The name of the stage that runs: `gen_res`."""
     return Path(sys.argv[0]).stem
 
 

@@ -1,4 +1,4 @@
-"""Where a file comes from: what made it, and the meta files of its inputs back to the first stage."""
+"""Where a file comes from: what made it, and the meta files of its inputs, back to the first."""
 
 import hashlib
 import os

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 
 def markdown(columns: dict[str, Sequence[str]]) -> list[str]:
-    """The lines of a table of equally wide cells, the first column to the left, others to the right.
+    """The lines of a table of equally wide cells, the first column on the left, others right.
 
     `columns` are cells by the column's title. A `|` in a cell is escaped, since it would end it.
     """
     import pandas
+    import tabulate
 
-    frame = pandas.DataFrame({title: list(cells) for title, cells in columns.items()}, dtype=str)
-    frame = frame.map(_escaped).rename(columns=_escaped)
+    tabulate.MIN_PADDING = 0  # else a column is two blanks wider than its title
+    # With dtype object, as pandas' own type for text refuses a lone surrogate.
+    escaped = {_escaped(title): [_escaped(c) for c in cells] for title, cells in columns.items()}
+    frame = pandas.DataFrame(escaped, dtype=object)
     alignment = ["left"] + ["right"] * (len(columns) - 1)
     table = frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)
     return table.splitlines()
@@ -21,7 +24,8 @@ def csv(rows: list[dict], columns: Sequence[str]) -> bytes:
     """Rows as CSV in UTF-8, a header first; a lone surrogate becomes its escape."""
     import pandas
 
-    text = pandas.DataFrame(rows, columns=list(columns)).to_csv(index=False, lineterminator="\n")
+    frame = pandas.DataFrame(rows, columns=list(columns), dtype=object)
+    text = frame.to_csv(index=False, lineterminator="\n")
     return text.encode("utf-8", errors="backslashreplace")
 
 

@@ -11,7 +11,7 @@ from lib.errors import UserError, one_line
 from lib.inference.requests import Completion, Reply, Request, is_chat
 from lib.models import Model
 
-# Measured with tiny on 2 cores: 256 requests in flight give .85 of one offline call, 1,200 only .65.
+# Measured with tiny on 2 cores: 256 requests in flight give .85 of an offline call, 1,200 only .65.
 IN_FLIGHT = 256
 # 0.5, 1, 2, 4, 8, 8 s between tries: about 24 s before a server counts as gone.
 RETRIES = 6
@@ -79,7 +79,7 @@ class OpenAIEngine:
         asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
 
     async def _answer(self, request: Request) -> None:
-        """Put the reply into the queue, or the error, which `poll` raises in the caller's thread."""
+        """Put the reply into the queue, or the error, which `poll` raises for the caller."""
         import openai
 
         try:
@@ -98,7 +98,7 @@ class OpenAIEngine:
         self._finished.put(result)
 
     async def _generate(self, request: Request) -> Reply:
-        """All samples of a request; a server that ignores `n` is asked for the others one by one."""
+        """All samples of a request; a server that ignores `n` is asked for the rest one by one."""
         completions: list[Completion] = []
         tokens = prompt_tokens = 0
         while len(completions) < request.samples:
