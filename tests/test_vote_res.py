@@ -48,16 +48,20 @@ def test_the_majority_by_mathematical_equality_is_the_pseudo_gold(
 
 
 def test_what_votes_are_worth_is_measured_where_the_true_answer_is_known():
-    sevens = {"marks": ["right"] * 7}
-    rows = [
-        {"instruction": "What is 3 + 4?", "answer": "7", **sevens},
-        {"instruction": "Solve 2x + 3 = 9 for x.", "answer": "4", **sevens},
-        {"instruction": "Why?", "answer": "1", **sevens},
+    first, second = truth.fresh_questions(2)
+    answer = truth.answer_of(first)
+    all_agree = {"marks": ["right"] * 7}
+    voted_rows = [
+        {"instruction": first, "answer": str(answer), **all_agree},
+        {"instruction": second, "answer": str(truth.answer_of(second) + 1), **all_agree},
+        {"instruction": first, "answer": f"{answer}.0", "marks": ["right"] * 6 + ["wrong"]},
+        {"instruction": "Why?", "answer": "1", **all_agree},
     ]
-    known = [row for row in rows if truth.answer_of(row["instruction"]) is not None]
-    levels = truth.vote_precision(rows)
-    assert sum(problems for _, problems in levels.values()) == len(known)
-    assert all(right <= problems for right, problems in levels.values())
+    assert truth.vote_precision(voted_rows) == {(7, 7): (1, 2), (6, 7): (1, 1)}
+    _, _, *lines = vote_res.precision_table(voted_rows)
+    cells = [line.strip("| ").split() for line in lines]
+    assert [" ".join(row) for row in cells] == ["7 of 7 | 2 | 50.0%", "6 of 7 | 1 | 100.0%"]
+    assert vote_res.precision_table(voted_rows[3:]) == []
 
 
 BAD = [
