@@ -82,15 +82,8 @@ def table(samples: list[dict]) -> bytes:
     lines = []
     for sample in samples:
         line = sample | {"question": sample["problem"], "gold": sample["answer"]}
-        lines.append({column: encodable(line[column]) for column in COLUMNS})
+        lines.append({column: line[column] for column in COLUMNS})
     return tables.csv(lines, COLUMNS)
-
-
-def encodable(cell: str | int | None) -> str | int | None:
-    """A text with its lone surrogates as escapes: pandas refuses them. Others as they are."""
-    if not isinstance(cell, str):
-        return cell
-    return cell.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def main(

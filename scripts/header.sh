@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A driver's header is its manual, and the one place that declares its variables: a line `#   NAME=example  what it does`
-# each, or `those of scripts/OTHER.sh`. `--help` prints it, and the line that resumes a run repeats the ones that are set.
+# each, or the name of another driver with those. `--help` prints it, and the line that resumes a run repeats the ones that are set.
 #
 # Variables of every driver:
 #   PYTHON=python3   another Python than the project's own environment

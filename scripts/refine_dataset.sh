@@ -14,7 +14,7 @@ set -euo pipefail
 [[ $# -eq 2 ]] || die "usage: scripts/refine_dataset.sh RUN_FOLDER MODEL"
 out=${1%/} model=$2 logs=${1%/}/logs
 refined=$out/refined anew=(${OVERWRITE:+--overwrite})
-export RUN=${RUN:-$(basename "$out")}
+RUN=$(basename "$out")
 resumable "$0" "$out" "$model"
 mapfile -t ranked < <(find "$out" -mindepth 2 -maxdepth 2 -name '*_ins_7res_armorm.json' 2>/dev/null | sort)
 [[ ${#ranked[@]} -gt 0 || ! ${DRY:-} ]] || ranked=("$out/DOMAIN/DOMAIN_ins_7res_armorm.json") # of a run that is yet to be
