@@ -52,8 +52,8 @@ class Attempts:
         self.limit = ATTEMPTS_PER_ROW * wanted
         self.distinct = DistinctTexts()
         self.good = 0
-        for _, row, why in out.records():
-            self._count(row["instruction"], why)
+        for _, row, reason in out.records():
+            self._count(row["instruction"], reason)
         self.asked = min(len(out) + self.wanted - self.good, self.limit)
 
     def is_over(self) -> bool:
@@ -63,16 +63,16 @@ class Attempts:
     def unfinished(self) -> Iterator[int]:
         return (attempt for attempt in range(self.asked) if attempt not in self.out)
 
-    def add(self, attempt: int, row: dict, why: str | None) -> int | None:
+    def add(self, attempt: int, row: dict, reason: str | None) -> int | None:
         """Write the row of an attempt; returns the number of the one that replaces it, if any."""
-        self.out.add(attempt, row, why)
-        if self._count(row["instruction"], why) or self.asked == self.limit:
+        self.out.add(attempt, row, reason)
+        if self._count(row["instruction"], reason) or self.asked == self.limit:
             return None
         self.asked += 1
         return self.asked - 1
 
-    def _count(self, text: str, why: str | None) -> bool:
-        is_good = why is None and self.distinct.add(text)
+    def _count(self, text: str, reason: str | None) -> bool:
+        is_good = reason is None and self.distinct.add(text)
         self.good += is_good
         return is_good
 
@@ -138,8 +138,8 @@ def main(
             (completion,) = reply.completions
             text = completion.text.strip()
             row = {"id": rows.row_id(domain, text), "instruction": text, "domain": domain}
-            why = rules.reason_to_drop(text, completion.finish_reason)
-            replacement = attempts.add(reply.key, row, why)
+            reason = rules.reason_to_drop(text, completion.finish_reason)
+            replacement = attempts.add(reply.key, row, reason)
             return [] if replacement is None else [make_request(replacement)]
 
         first_requests = map(make_request, attempts.unfinished())

@@ -52,11 +52,11 @@ def main(
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
         row = rows.with_id(instructions[key])
-        completions, why = generate.answers_of(reply, model)
+        completions, reason = generate.answers_of(reply, model)
         if completions:
             row["responses"] = [completion.text for completion in completions]
             row["finish_reasons"] = [completion.finish_reason for completion in completions]
-        return row, why
+        return row, reason
 
     keys = range(len(instructions))
     generate.ask_each(out, keys, model, where, make_request, make_row)

@@ -42,10 +42,10 @@ def main(
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
         row = rows.with_id(instructions[key])
-        completions, why = generate.answers_of(reply, model)
+        completions, reason = generate.answers_of(reply, model)
         for completion in completions:
             row |= {"response": completion.text, "finish_reason": completion.finish_reason}
-        return row, why
+        return row, reason
 
     keys = range(len(instructions))
     generate.ask_each(out, keys, model, where, make_request, make_row)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -45,6 +46,7 @@ def run(copy: Path, *command: str, **settings: str) -> subprocess.CompletedProce
     env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), **settings}
     return subprocess.run(
         [copy / command[0], *command[1:]],
+        cwd=copy,
         env=env,
         text=True,
         capture_output=True,
@@ -117,7 +119,7 @@ def test_a_dry_run_prints_every_command_and_starts_nothing(copy):
         for file in ("ins", "ins_res", "ins_7res", "ins_7res_armorm"):
             assert f"{domain}_{file}.json" in result.stdout
     assert result.stdout.count("serve_model.py") == 2 and "describe_run.py" in result.stdout
-    assert "--total_prompts 100 " in result.stdout  # 10,000 of the seed x 0.01
+    assert "--total_prompts 100 " in result.stdout  # 10,000 x 0.01
     assert not starts(copy) and not (copy / "data/dry").exists()
 
 
@@ -148,15 +150,46 @@ def test_the_main_job_makes_every_file_and_loads_each_model_once(copy, quick):
     assert (
         "| all " in result.stdout and "The best-scored of 7 responses is right in" in result.stdout
     )
-    assert str(out) in result.stdout
+    assert "Dataset: data/quick " in result.stdout
 
 
-def test_running_it_again_does_nothing_and_needs_no_server(copy, quick):
+def test_every_line_of_a_domain_names_it_and_paths_are_as_the_user_would_type_them(copy, quick):
+    lines = quick[0].stderr.splitlines()
+    of_stages = [line for line in lines if re.search(r"\bgen_\w+", line)]
+    assert len(of_stages) > 6 * 4 * 3
+    assert [
+        line for line in of_stages if not any(f"{domain}  gen_" in line for domain in DOMAINS)
+    ] == []
+    assert [line for line in lines if str(copy) in line] == []
+
+
+def test_running_it_again_does_nothing_needs_no_server_and_on_a_terminal_shows_one_table(
+    copy, quick
+):
     files = sorted(quick[1].glob("*/*.json"))
     before = {f: f.read_bytes() for f in files if f.name != "dataset_info.json"}
-    again = run(copy, "run_math_generation.sh", "0", "3", RUN="quick")
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), "RUN": "quick"}
+    again = subprocess.run([copy / "run_math_generation.sh", "0", "3"], cwd=copy, env=env, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=theirs)  # fmt: skip
+    os.close(theirs)
+    shown = read_all(ours).decode()
     assert again.returncode == 0 and {f: f.read_bytes() for f in before} == before
     assert not starts(copy)
+    table = shown[: shown.index("describe_run")]
+    assert "| domain " in table and all(re.search(rf"\| {domain} +\|", table) for domain in DOMAINS)
+    assert "gen_res:" not in table  # the lines of six domains are in their logs
+
+
+def read_all(terminal: int) -> bytes:
+    """What was written to the other end of a pseudo-terminal, which is closed."""
+    data = b""
+    try:
+        while part := os.read(terminal, 65536):
+            data += part
+    except OSError:  # how Linux reports that the other end is closed
+        pass
+    return data
 
 
 def test_another_setting_for_the_same_run_is_refused(copy, quick):

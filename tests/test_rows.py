@@ -82,7 +82,7 @@ def test_cut_at_any_byte_the_part_file_keeps_every_whole_line(tmp_path):
     for key in range(3):
         out.add(key, {"text": "é" * (key + 1)})
     whole = out.part.read_bytes()
-    os.close(out._fd)
+    os.close(out._descriptor)
     for cut in range(len(whole) + 1):
         out.part.write_bytes(whole[:cut])
         again = make(tmp_path)
@@ -91,7 +91,7 @@ def test_cut_at_any_byte_the_part_file_keeps_every_whole_line(tmp_path):
             if key not in again:
                 again.add(key, {"text": "é" * (key + 1)})
         assert again.part.read_bytes() == whole
-        os.close(again._fd)
+        os.close(again._descriptor)
 
 
 @pytest.mark.parametrize("finished", [False, True], ids=["while it grows", "when it is finished"])
@@ -160,7 +160,9 @@ def test_seeds_differ_by_row_and_stay_in_a_servers_range():
 def test_what_came_to_nothing_leaves_nothing_and_other_settings_may_try(tmp_path):
     out = make(tmp_path)
     out.add(0, {}, "too long")
-    with pytest.raises(UserError, match=r"no row is left: 1 dropped \(1 too long\); nothing is written"):
+    with pytest.raises(
+        UserError, match=r"no row is left: 1 dropped \(1 too long\); nothing is written"
+    ):
         out.finish_or_abandon(1)
     assert list(tmp_path.iterdir()) == []
     assert not make(tmp_path, temperature=0.8).finished
@@ -168,6 +170,8 @@ def test_what_came_to_nothing_leaves_nothing_and_other_settings_may_try(tmp_path
 
 def test_rows_written_in_one_go_have_each_id_once(tmp_path):
     out = Output(str(tmp_path / "o.jsonl"), "stage", {})
-    out.write_rows([({"id": "a", "n": 1}, None), ({"id": "a", "n": 2}, None), ({"id": "b"}, "empty")], {})
+    out.write_rows(
+        [({"id": "a", "n": 1}, None), ({"id": "a", "n": 2}, None), ({"id": "b"}, "empty")], {}
+    )
     assert rows.read(str(out.path)) == [{"id": "a", "n": 1}]
     assert out.meta["dropped"] == {"empty": 1, "repeat": 1}

@@ -42,11 +42,11 @@ class Output:
         hashes = {str(name): sha256(name) for name in inputs}
         self.made_by = {"stage": stage, "settings": settings, "inputs": hashes}
         self.dropped: Counter[str] = Counter()  # rows so far, by the reason why they were dropped
-        self._places: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, reason
-        self._fd: int | None = None
+        self._records: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, reason
+        self._descriptor: int | None = None
         if overwrite:
-            for old in (self.path, self.part, self.meta_path, self.dropped_path):
-                old.unlink(missing_ok=True)
+            for old_file in (self.path, self.part, self.meta_path, self.dropped_path):
+                old_file.unlink(missing_ok=True)
         self.meta = self._remembered_meta()
         self.finished = self.path.exists()
         if self.finished:
@@ -72,50 +72,55 @@ class Output:
             if total is not None:
                 self.meta["rows_expected"] = total
             write_json(self.meta_path, self.meta)
-        self._fd = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            what = "is being written by another process; wait for it or stop it"
-            raise UserError(f"{self.part} {what}") from None
+            advice = "wait for it or stop it"
+            raise UserError(f"{self.part} is being written by another process; {advice}") from None
         self._end = self._read_part()
-        os.ftruncate(self._fd, self._end)
-        self.resumed = len(self._places)
+        os.ftruncate(self._descriptor, self._end)
+        self.resumed = len(self._records)
         self._started = time.monotonic()
 
     def __contains__(self, key: int) -> bool:
-        return key in self._places
+        return key in self._records
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._records)
 
     @property
     def kept(self) -> int:
         """Finished rows that were not dropped."""
         return len(self) - self.dropped.total()
 
-    def add(self, key: int, row: dict, why: str | None = None) -> None:
-        """Remember that row `key` is finished: kept, or dropped for the reason `why`.
+    def add(self, key: int, row: dict, reason: str | None = None) -> None:
+        """Remember that row `key` is finished: kept, or dropped for a reason.
 
         The row is appended in one write, so that a kill tears this line only.
         """
-        assert key not in self._places, f"row {key} was answered twice"
-        record = {"key": key, "why": why, "row": row} if why else {"key": key, "row": row}
+        assert key not in self._records, f"row {key} was answered twice"
+        record = {"key": key}
+        if reason:
+            record["why"] = reason
+        record["row"] = row
         line = dumps(record) + b"\n"
-        written = os.write(self._fd, line)
-        if written != len(line):  # the disk is full: cut the torn line off, so that a resume works
-            os.ftruncate(self._fd, self._end)
+        bytes_written = os.write(self._descriptor, line)
+        if bytes_written != len(
+            line
+        ):  # the disk is full: cut the torn line off, so that a resume works
+            os.ftruncate(self._descriptor, self._end)
             raise OSError(28, "No space left on device", str(self.part))
-        self._note(key, self._end, why)
+        self._note(key, self._end, reason)
         self._end += len(line)
 
     def records(self) -> Iterator[tuple[int, dict, str | None]]:
-        """(key, row, why) of all finished rows in the order of their keys, one at a time."""
-        with open(self.part, "rb") as f:
-            for key in sorted(self._places):
-                offset, why = self._places[key]
-                f.seek(offset)
-                yield key, json.loads(f.readline())["row"], why
+        """(key, row, reason) of all finished rows in the order of their keys, one at a time."""
+        with open(self.part, "rb") as part_file:
+            for key in sorted(self._records):
+                offset, reason = self._records[key]
+                part_file.seek(offset)
+                yield key, json.loads(part_file.readline())["row"], reason
 
     def pause(self) -> None:
         """Add this session's seconds to the meta file, whether the work is finished or not."""
@@ -130,32 +135,32 @@ class Output:
         `check` sees the kept rows in that order and may drop more: it returns the reason or None.
         """
         assert len(self) == rows_in, f"{rows_in} rows in, {len(self)} accounted for"
-        whole, aside = Path(f"{self.path}.tmp"), Path(f"{self.dropped_path}.tmp")
+        whole_path, aside_path = Path(f"{self.path}.tmp"), Path(f"{self.dropped_path}.tmp")
         reasons: Counter[str] = Counter()
-        with open(whole, "wb") as kept_file, open(aside, "wb") as dropped_file:
+        with open(whole_path, "wb") as kept_file, open(aside_path, "wb") as dropped_file:
             writer = _RowWriter(kept_file, is_array=self.path.suffix != ".jsonl")
-            for _, row, why in self.records():
-                if why is None and check:
-                    why = check(row)
-                if why:
-                    reasons[why] += 1
-                    dropped_file.write(dumps({"why": why, **row}) + b"\n")
+            for _, row, reason in self.records():
+                if reason is None and check:
+                    reason = check(row)
+                if reason:
+                    reasons[reason] += 1
+                    dropped_file.write(dumps({"why": reason, **row}) + b"\n")
                 else:
                     writer.write(row)
             writer.end()
-            for f in (kept_file, dropped_file):
-                f.flush()
-                os.fsync(f.fileno())
+            for file in (kept_file, dropped_file):
+                file.flush()
+                os.fsync(file.fileno())
         assert rows_in == writer.rows + reasons.total()
         self.meta.pop("rows_expected", None)
         self.meta |= {"rows_in": rows_in, "rows_out": writer.rows}
         self.meta["dropped"] = dict(sorted(reasons.items()))
         self.pause()
         if reasons:
-            os.replace(aside, self.dropped_path)
+            os.replace(aside_path, self.dropped_path)
         else:
-            aside.unlink()
-        os.replace(whole, self.path)
+            aside_path.unlink()
+        os.replace(whole_path, self.path)
         self.part.unlink()
         self.finished = True
 
@@ -171,34 +176,36 @@ class Output:
 
         A second row of the same `id` is dropped as a repeat.
         """
-        seen: set[str] = set()
+        seen_ids: set[str] = set()
         self.open(notes)
-        count = 0
-        for key, (row, why) in enumerate(rows):
-            if why is None and row["id"] in seen:
-                why = "repeat"
-            if why is None:
-                seen.add(row["id"])
+        row_count = 0
+        for key, (row, reason) in enumerate(rows):
+            if reason is None and row["id"] in seen_ids:
+                reason = "repeat"
+            if reason is None:
+                seen_ids.add(row["id"])
             if key not in self:
-                self.add(key, row, why)
-            count = key + 1
-        self.finish_or_abandon(count)
+                self.add(key, row, reason)
+            row_count = key + 1
+        self.finish_or_abandon(row_count)
 
     def abandon(self) -> NoReturn:
         """Remove what came to nothing, so that other settings may try; UserError says why."""
         self.part.unlink()
         self.meta_path.unlink()
-        why = progress.reasons(self.dropped)
-        raise UserError(f"{self.path}: no row is left: {why}; nothing is written")
+        counts = progress.reasons(self.dropped)
+        raise UserError(f"{self.path}: no row is left: {counts}; nothing is written")
 
     def summary(self) -> str:
         """`4,988 rows, 12 dropped (9 truncated, 3 empty), 26m, 8,120 tokens/s`."""
         meta = self.meta
-        parts = [f"{meta['rows_out']:,} rows", progress.reasons(meta["dropped"])]
-        parts.append(progress.clock(meta["seconds"]))
+        figures = [f"{meta['rows_out']:,} rows"]
+        figures.append(progress.reasons(meta["dropped"]))
+        figures.append(progress.clock(meta["seconds"]))
         if meta.get("tokens") and meta.get("asking_seconds"):
-            parts.append(f"{meta['tokens'] / meta['asking_seconds']:,.0f} tokens/s")
-        return ", ".join(parts)
+            tokens_per_second = meta["tokens"] / meta["asking_seconds"]
+            figures.append(f"{tokens_per_second:,.0f} tokens/s")
+        return ", ".join(figures)
 
     def done(self) -> None:
         """The last line of a stage: what it wrote."""
@@ -209,40 +216,41 @@ class Output:
         if not (self.path.exists() or self.part.exists()):
             return {}
         try:
-            old = json.loads(self.meta_path.read_bytes())
+            old_meta = json.loads(self.meta_path.read_bytes())
         except (OSError, ValueError):
-            what = f"exists but its {self.meta_path.name} cannot be read"
-            raise UserError(f"{self.path} {what}; use another --save_path or --overwrite") from None
+            unreadable = f"exists but its {self.meta_path.name} cannot be read"
+            advice = "use another --save_path or --overwrite"
+            raise UserError(f"{self.path} {unreadable}; {advice}") from None
         differences = changed_settings(
-            {"stage": old["stage"], **old["settings"]},
+            {"stage": old_meta["stage"], **old_meta["settings"]},
             {"stage": self.made_by["stage"], **self.made_by["settings"]},
         )
         # Inputs are compared by hash and not by name: a run's folder may be moved.
-        if list(old["inputs"].values()) != list(self.made_by["inputs"].values()):
+        if list(old_meta["inputs"].values()) != list(self.made_by["inputs"].values()):
             differences.append(f"other contents of {', '.join(self.made_by['inputs'])}")
         refuse_changes(self.path, differences)
-        return old
+        return old_meta
 
     def _read_part(self) -> int:
         """Note the finished rows of `.part`; returns the offset behind the last whole line."""
-        end = 0
-        with open(self.part, "rb") as f:
-            for number, line in enumerate(f, 1):
+        offset = 0
+        with open(self.part, "rb") as part_file:
+            for line_number, line in enumerate(part_file, 1):
                 if not line.endswith(b"\n"):
                     break
                 try:
                     record = json.loads(line)
                 except ValueError:
-                    what = "not JSON; mend that line or use --overwrite"
-                    raise UserError(f"{self.part}:{number}: {what}") from None
-                self._note(record["key"], end, record.get("why"))
-                end += len(line)
-        return end
+                    advice = "mend that line or use --overwrite"
+                    raise UserError(f"{self.part}:{line_number}: not JSON; {advice}") from None
+                self._note(record["key"], offset, record.get("why"))
+                offset += len(line)
+        return offset
 
-    def _note(self, key: int, offset: int, why: str | None) -> None:
-        self._places[key] = (offset, why)
-        if why:
-            self.dropped[why] += 1
+    def _note(self, key: int, offset: int, reason: str | None) -> None:
+        self._records[key] = (offset, reason)
+        if reason:
+            self.dropped[reason] += 1
 
 
 class _RowWriter:
@@ -266,11 +274,12 @@ class _RowWriter:
 
 def changed_settings(old: dict, new: dict) -> list[str]:
     """`temperature 0.05, now 0.8` for every setting that differs, in the order of their names."""
-    changed = []
-    for key in sorted(old.keys() | new.keys(), key=lambda name: (name != "stage", name)):
-        if old.get(key) != new.get(key):
-            changed.append(f"{key} {old.get(key)}, now {new.get(key)}")
-    return changed
+    changes = []
+    names = sorted(old.keys() | new.keys())
+    for name in sorted(names, key=lambda name: name != "stage"):  # the stage first
+        if old.get(name) != new.get(name):
+            changes.append(f"{name} {old.get(name)}, now {new.get(name)}")
+    return changes
 
 
 def refuse_changes(path: Path, differences: list[str]) -> None:

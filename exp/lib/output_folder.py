@@ -29,8 +29,8 @@ class OutputFolder:
         self.finished = self.path.exists() and not overwrite
         existing = self.path if self.finished else self.part
         if existing.exists():
-            old = read_object(existing / SETTINGS) or {}
-            refuse_changes(existing, changed_settings(old, self.settings))
+            old_settings = read_object(existing / SETTINGS) or {}
+            refuse_changes(existing, changed_settings(old_settings, self.settings))
 
     def announce(self, what: str) -> bool:
         """Say in the first second what will be made; True if it is there already."""
@@ -50,8 +50,9 @@ class OutputFolder:
 
     def checkpoint(self) -> Path | None:
         """The newest complete checkpoint."""
-        checkpoints = [c for c in self.part.glob("checkpoint-*") if (c / COMPLETE).exists()]
-        return max(checkpoints, key=lambda c: int(c.name.split("-")[1]), default=None)
+        marks = self.part.glob(f"checkpoint-*/{COMPLETE}")
+        checkpoints = [mark.parent for mark in marks]
+        return max(checkpoints, key=_step_of, default=None)
 
     def finish(self, write: Callable[[Path], None], keep: tuple[str, ...] = ()) -> None:
         """`write` the folder aside, add settings and the files of `X.part/` in `keep`, name it."""
@@ -75,10 +76,16 @@ class OutputFolder:
         say(f"wrote {shown_path(self.path)}" + (f": {figures}" if figures else ""))
 
 
+def _step_of(checkpoint: Path) -> int:
+    """120 of `checkpoint-120`."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
 def mark_complete(checkpoint: Path) -> None:
     """Mark a checkpoint as complete, after every file of it is on the disk."""
     files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
     for file in files:
-        with open(file, "rb") as f:
-            os.fsync(f.fileno())
-    write_json(checkpoint / COMPLETE, {"files": [str(f.relative_to(checkpoint)) for f in files]})
+        with open(file, "rb") as opened_file:
+            os.fsync(opened_file.fileno())
+    names = [str(file.relative_to(checkpoint)) for file in files]
+    write_json(checkpoint / COMPLETE, {"files": names})

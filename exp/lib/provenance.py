@@ -80,25 +80,27 @@ def trace(path: str) -> list[dict]:
         if meta is None or file.resolve() in metas:
             continue
         metas[file.resolve()] = meta | {"file": file.name}
-        inputs = [_find_input(file, name, digest) for name, digest in meta["inputs"].items()]
-        # The last one is visited first: so the order is that of a walk into each input in turn.
-        to_visit += [found for found in reversed(inputs) if found]
+        # The last in the list is visited first, so the inputs go in backwards.
+        for name, digest in reversed(meta["inputs"].items()):
+            input_file = _find_input(file, name, digest)
+            if input_file:
+                to_visit.append(input_file)
     return list(reversed(metas.values()))
 
 
 def _find_input(file: Path, name: str, digest: str) -> Path | None:
     """Where an input of `file` lies now, known by its hash: a run's folder may have been moved."""
-    as_noted = Path(name)
-    beside, above = file.parent, file.parent.parent
-    places = (
-        as_noted,
-        beside / as_noted.name,
-        above / as_noted.name,
-        above / as_noted.parent.name / as_noted.name,
+    noted_path = Path(name)
+    folder, folder_above = file.parent, file.parent.parent
+    candidates = (
+        noted_path,
+        folder / noted_path.name,
+        folder_above / noted_path.name,
+        folder_above / noted_path.parent.name / noted_path.name,
     )
-    for place in places:
-        if place.exists() and sha256(place) == digest:
-            return place
+    for candidate in candidates:
+        if candidate.exists() and sha256(candidate) == digest:
+            return candidate
     return None
 
 

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from lib.errors import UserError
 
@@ -37,8 +38,8 @@ def derive_seed(seed: int, key: int, salt: str = "") -> int:
 def sha256(path: str | Path) -> str:
     """The hash of a file's contents; UserError if it cannot be read."""
     try:
-        with open(path, "rb") as f:
-            return hashlib.file_digest(f, "sha256").hexdigest()
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as e:
         raise UserError(f"{path}: {e.strerror or e}") from None
 
@@ -58,18 +59,23 @@ def read_placed(path: str, need: tuple[str, ...] = ()) -> list[tuple[str, dict]]
     rows = _parse_array(path, data) if is_array else _parse_lines(path, data)
     if not rows:
         raise UserError(f"{path}: no rows")
-    places = [f"{path}:{number}" for number in _line_numbers(data, is_array)]
-    if len(places) != len(rows):  # an array that is not laid out as one row a line
-        places = [f"{path}:row {number}" for number in range(1, len(rows) + 1)]
-    return [(place, _checked(place, row, need)) for place, row in zip(places, rows, strict=True)]
+    labels = _line_numbers(data, is_array)
+    if len(labels) != len(rows):  # an array that is not laid out as one row a line
+        labels = [f"row {number}" for number in range(1, len(rows) + 1)]
+    placed_rows = []
+    for label, row in zip(labels, rows, strict=True):
+        place = f"{path}:{label}"
+        placed_rows.append((place, _checked(place, row, need)))
+    return placed_rows
 
 
 def stream(path: str, need: tuple[str, ...] = ()) -> Iterator[tuple[str, dict]]:
     """As `read_placed`, but with one row in memory at a time where the file has one row a line."""
     rows_read = 0
     try:
-        for number, row in _stream_lines(path):
-            yield f"{path}:{number}", _checked(f"{path}:{number}", row, need)
+        for line_number, row in _stream_lines(path):
+            place = f"{path}:{line_number}"
+            yield place, _checked(place, row, need)
             rows_read += 1
     except _OtherLayout:  # or torn, empty, or not there: reading it whole says which
         yield from read_placed(path, need)[rows_read:]
@@ -77,12 +83,12 @@ def stream(path: str, need: tuple[str, ...] = ()) -> Iterator[tuple[str, dict]]:
 
 def write_whole(path: str | Path, data: bytes) -> None:
     """Create or replace a file in one step: other processes see the old one or the new one."""
-    temporary = Path(f"{path}.tmp")
-    with open(temporary, "wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(temporary, path)
+    temporary_path = Path(f"{path}.tmp")
+    with open(temporary_path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary_path, path)
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -121,15 +127,15 @@ def _read_bytes(path: str) -> bytes:
         raise UserError(f"{path}: {e.strerror}") from None
 
 
-def _line_numbers(data: bytes, is_array: bool) -> list[int]:
+def _line_numbers(data: bytes, is_array: bool) -> list[str]:
     """The numbers of the lines that hold a row, if the file has one row a line."""
-    numbers = []
-    for number, line in enumerate(data.split(b"\n"), 1):
-        text = line.strip(b" \t\r[],") if is_array else line.strip(b" \t\r")
-        inside_a_row = is_array and text[:1] in (b'"', b"}")
-        if text and not inside_a_row:
-            numbers.append(number)
-    return numbers
+    line_numbers = []
+    for line_number, line in enumerate(data.split(b"\n"), 1):
+        content = line.strip(b" \t\r[],") if is_array else line.strip(b" \t\r")
+        inside_a_row = is_array and content[:1] in (b'"', b"}")
+        if content and not inside_a_row:
+            line_numbers.append(str(line_number))
+    return line_numbers
 
 
 class _OtherLayout(Exception):
@@ -139,32 +145,39 @@ class _OtherLayout(Exception):
 def _stream_lines(path: str) -> Iterator[tuple[int, object]]:
     """(line number, row) of `.jsonl`, or of an array whose brackets stand on lines of their own."""
     try:
-        with open(path, "rb") as f:
-            lines = ((number, line.strip()) for number, line in enumerate(f, 1))
-            lines = ((number, text) for number, text in lines if text)
-            number, text = next(lines, (0, b""))
-            if text == b"[":
+        with open(path, "rb") as file:
+            lines = _filled_lines(file)
+            line_number, content = next(lines, (0, b""))
+            if content == b"[":
                 yield from _array_lines(lines)
-            elif text[:1] in (b"", b"["):
+            elif content[:1] in (b"", b"["):
                 raise _OtherLayout
             else:
-                yield number, json.loads(text)
-                for number, text in lines:
-                    yield number, json.loads(text)
+                yield line_number, json.loads(content)
+                for line_number, content in lines:
+                    yield line_number, json.loads(content)
     except (OSError, ValueError):
         raise _OtherLayout from None
+
+
+def _filled_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(line number, stripped line) of every line that is not blank."""
+    for line_number, line in enumerate(file, 1):
+        content = line.strip()
+        if content:
+            yield line_number, content
 
 
 def _array_lines(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, object]]:
     """The rows behind an array's opening bracket; every row but the last ends in a comma."""
     row_may_follow = True
-    for number, text in lines:
+    for line_number, content in lines:
         if not row_may_follow:
-            if text == b"]" and next(lines, None) is None:
+            if content == b"]" and next(lines, None) is None:
                 return
             raise _OtherLayout
-        row_may_follow = text.endswith(b",")
-        yield number, json.loads(text.removesuffix(b","))
+        row_may_follow = content.endswith(b",")
+        yield line_number, json.loads(content.removesuffix(b","))
     raise _OtherLayout  # the closing bracket is missing
 
 
@@ -193,25 +206,25 @@ def _parse_array(path: str, data: bytes) -> list:
     try:
         return json.loads(data)
     except UnicodeDecodeError as e:
-        line = data[: e.start].count(b"\n") + 1
-        raise UserError(f"{path}:{line}: not UTF-8") from None
+        line_number = data[: e.start].count(b"\n") + 1
+        raise UserError(f"{path}:{line_number}: not UTF-8") from None
     except json.JSONDecodeError as e:
-        what = f"torn or not JSON ({e.msg})"
-        raise UserError(f"{path}:{e.lineno}: {what}; make it again, or mend that line") from None
+        fault = f"torn or not JSON ({e.msg})"
+        raise UserError(f"{path}:{e.lineno}: {fault}; make it again, or mend that line") from None
 
 
 def _parse_lines(path: str, data: bytes) -> list:
     rows = []
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for line_number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         try:
             rows.append(json.loads(line))
         except UnicodeDecodeError:
-            what = "not UTF-8"
+            fault = "not UTF-8"
         except json.JSONDecodeError as e:
-            what = f"torn or not JSON ({e.msg})"
+            fault = f"torn or not JSON ({e.msg})"
         else:
             continue
-        raise UserError(f"{path}:{number}: {what}; make it again, or mend that line")
+        raise UserError(f"{path}:{line_number}: {fault}; make it again, or mend that line")
     return rows

@@ -30,19 +30,20 @@ def load(
     dataset, and why.
     """
     if on_hub(source):
-        found, places, notes = _from_hub(source, split, config)
+        source_rows, places, notes = _from_hub(source, split, config)
     else:
-        found, places = _from_file(source)
+        source_rows, places = _from_file(source)
         notes = {}
-    if first is not None and not 1 <= first <= len(found):
-        raise UserError(f"--num_examples {first} of {source}, which has {len(found):,} rows")
-    texts = []
-    for number, (place, row) in enumerate(zip(places[:first], found[:first], strict=True)):
-        text = {"place": place, "original_id": str(number)}
+    if first is not None and not 1 <= first <= len(source_rows):
+        available = f"{source}, which has {len(source_rows):,} rows"
+        raise UserError(f"--num_examples {first} of {available}")
+    text_rows = []
+    for number, row in enumerate(source_rows[:first]):
+        text_row = {"place": places[number], "original_id": str(number)}
         for column in columns:
-            text[column] = _text(place, row, column)
-        texts.append(text)
-    return texts, notes
+            text_row[column] = _text(places[number], row, column)
+        text_rows.append(text_row)
+    return text_rows, notes
 
 
 def _text(place: str, row: dict, column: str) -> str:
@@ -59,15 +60,15 @@ def _from_file(path: str) -> tuple[list[dict], list[str]]:
         expected = f"a {', '.join(SUFFIXES)} file, or OWNER/NAME of a dataset on the hub"
         raise UserError(f"{path}: expected {expected}")
     if not path.endswith(".parquet"):
-        placed = rows.read_placed(path)
-        return [row for _, row in placed], [place for place, _ in placed]
+        placed_rows = rows.read_placed(path)
+        return [row for _, row in placed_rows], [place for place, _ in placed_rows]
     import pyarrow.parquet
 
     try:
-        found = pyarrow.parquet.read_table(path).to_pylist()
+        source_rows = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as e:
         raise UserError(f"{path}: torn or not parquet ({_first_line(e)})") from None
-    return found, [f"{path}:row {number}" for number in range(1, len(found) + 1)]
+    return source_rows, [f"{path}:row {number}" for number in range(1, len(source_rows) + 1)]
 
 
 def _from_hub(source: str, split: str, config: str | None) -> tuple[list[dict], list[str], dict]:
@@ -78,16 +79,16 @@ def _from_hub(source: str, split: str, config: str | None) -> tuple[list[dict], 
     datasets.disable_progress_bars()
     try:
         builder = datasets.load_dataset_builder(source, config)
-        found = datasets.load_dataset(source, config, split=split)
+        dataset = datasets.load_dataset(source, config, split=split)
     except Exception as e:  # the hub's client, the network and the formats share no base class
         causes = [_first_line(cause) for cause in (e, e.__cause__) if cause]
         raise UserError(f"{where}: {' <- '.join(causes)}") from e
     promised = (builder.info.splits or {}).get(split)  # by the dataset's card
-    if promised and promised.num_examples not in (0, len(found)):
-        came = f"only {len(found):,} of {promised.num_examples:,} rows came"
+    if promised and promised.num_examples not in (0, len(dataset)):
+        came = f"only {len(dataset):,} of {promised.num_examples:,} rows came"
         raise UserError(f"{where}: {came}; remove its folder from the cache and run this again")
-    places = [f"{source} {split} row {number}" for number in range(1, len(found) + 1)]
-    return list(found), places, {"revision": builder.hash}
+    places = [f"{source} {split} row {number}" for number in range(1, len(dataset) + 1)]
+    return list(dataset), places, {"revision": builder.hash}
 
 
 def _first_line(error: BaseException) -> str:

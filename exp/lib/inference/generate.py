@@ -32,8 +32,8 @@ def ask_each(
     out.open(provenance.notes(where.engine), total=len(keys))
 
     def write_row(reply: Reply) -> tuple[Request, ...]:
-        row, why = make_row(reply.key, reply)
-        out.add(reply.key, row, why)
+        row, reason = make_row(reply.key, reply)
+        out.add(reply.key, row, reason)
         return ()
 
     unfinished = (make_request(key) for key in keys if key not in out)
