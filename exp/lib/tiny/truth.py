@@ -52,6 +52,3 @@ def vote_precision(voted_rows: Iterable[dict]) -> dict[tuple[int, int], tuple[in
         verdicts[level].append(is_true)
     most_votes_first = sorted(verdicts, key=lambda level: -level[0])
     return {level: (sum(verdicts[level]), len(verdicts[level])) for level in most_votes_first}
-
-
-precision = vote_precision  # until its callers have moved
