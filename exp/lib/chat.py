@@ -65,8 +65,7 @@ def render(tokenizer, messages: list[dict], answer: bool = True) -> str:
 
 
 def stop_token_ids(tokenizer, generation_config: dict | None, user_turn: bool = True) -> list[int]:
-    """Sorted ids that end a turn: the EOS of the tokenizer and of its generation config, and the
-    template's own.
+    """Sorted ids that end a turn: the EOS of tokenizer and generation config, the template's token.
 
     With `user_turn` the model writes a user's words. They end in the turn's closing token or, where
     there is none, in the first token of the assistant's header. Without it the model answers. The
@@ -124,17 +123,17 @@ def split_think(text: str, opening: str = "<think>", closing: str = "</think>") 
     """(thinking, answer) of a response, without the tags.
 
     Text without a tag is all answer, as it stands. The opening tag may be missing, if the template
-    wrote it in the prompt. A response cut off while thinking has the answer "". Where both happen
-    no tag is left: put `opening` before the text first.
+    wrote it in the prompt. A response cut off while thinking has the answer "". If both happen,
+    there is no tag at all: put `opening` before the text first.
     """
     thinking, closing_tag, answer = text.rpartition(closing)
-    if not closing_tag and opening not in text:
-        return "", text
-    if not closing_tag:
+    if closing_tag:
+        answer, _, unfinished = answer.partition(opening)
+        thinking = thinking.replace(opening, "").replace(closing, "") + unfinished
+        return thinking.strip(), answer.strip()
+    if opening in text:
         return text.replace(opening, "", 1).strip(), ""
-    answer, _, unfinished = answer.partition(opening)
-    thinking = thinking.replace(opening, "").replace(closing, "") + unfinished
-    return thinking.strip(), answer.strip()
+    return "", text
 
 
 def load_tokenizer(model_path: str, trust_remote_code: bool = False):
