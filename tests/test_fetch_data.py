@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 import fetch_data
-from conftest import ROOT
+from conftest import ROOT, TEST_DATA
 from fetch_data import Source
 
 
@@ -67,8 +67,8 @@ def test_the_readme_has_the_checksum_and_the_commit_of_every_file_that_is_fetche
         assert f"{owner}/{repository}" in text and commit in text
 
 
-def test_the_readmes_checksums_are_those_of_the_data_that_is_here(test_data):
+def test_the_readmes_checksums_are_those_of_the_data_that_is_here():
     present = {
-        name: sha for name, sha in fetch_data.checksums().items() if (test_data / name).exists()
+        name: sha for name, sha in fetch_data.checksums().items() if (TEST_DATA / name).exists()
     }
-    assert {name: sha256((test_data / name).read_bytes()) for name in present} == present
+    assert {name: sha256((TEST_DATA / name).read_bytes()) for name in present} == present
