@@ -36,7 +36,9 @@ def read_responses(path: str) -> list[tuple[str, dict]]:
     return placed_rows
 
 
-def report_unparsable(path: str, placed_rows: list[tuple[str, dict]], golds: list) -> None:
+def report_unparsable(
+    path: str, placed_rows: list[tuple[str, dict]], golds: list[str | None]
+) -> None:
     """Say where the first gold that cannot be read stands; UserError if none can be."""
     unparsable = []
     for (place, row), gold in zip(placed_rows, golds, strict=True):
@@ -81,7 +83,8 @@ def changed_verdicts(old_rows: list[dict], graded_rows: list[dict]) -> int | Non
 def main(responses_path: str, save_path: str, strict: bool = False, overwrite: bool = False):
     settings = {"strict": strict, "grader": answers.version()}
     out = Output(save_path, "grade_res", settings, (responses_path,), overwrite)
-    if out.announce(f"{'strict' if strict else 'lenient'} grades of {responses_path}"):
+    reading = "strict" if strict else "lenient"
+    if out.announce(f"{reading} grades of {responses_path}"):
         return
     placed_rows = read_responses(responses_path)
     responses = [row for _, row in placed_rows]

@@ -361,7 +361,8 @@ def test_a_hostile_answer_costs_at_most_its_limit_and_runs_nothing(threaded, tmp
     else:
         judge()
     assert len(verdicts) == len(HOSTILE) + len(SLOW) and not any(verdicts)
-    # Two looks at each text. The limit is CPU time: twice as much by the clock where another process wants the core.
+    # Two looks at each text. The limit is CPU time: twice as much by the clock where another
+    # process wants the core.
     assert max(seconds) < 2 * (2 * symbolic.LIMIT_S + 0.5)
     assert not trap.exists()
 

@@ -1,4 +1,4 @@
-"""Votes: which answer counts as right, what is marked how, and that a conversation is made of the best right response."""
+"""Votes: the majority's answer and marks, and the conversation of the best right response."""
 
 import json
 

@@ -1,7 +1,7 @@
-"""Measure the grader: speed over math-verify alone, agreement with it, and what hostile answers cost.
+"""Measure the grader: its speed, its agreement with math-verify, and what hostile answers cost.
 
-in    nothing: pairs are generated, each with its truth; or --cases_path, labelled pairs: gold, pred,
-               pred_kind, expected
+in    nothing: pairs are generated, each with its truth
+      --cases_path             or labelled pairs: gold, pred, pred_kind, expected
 out   stdout: rates and ratios of one run; rates on a shared machine mean little, the ratios do
       PYTHONPATH=exp python tests/bench/bench_answers.py --pairs 5000
 """
