@@ -48,6 +48,7 @@ format: setup ## let ruff and shfmt write their format, and write docs/stages.md
 	.venv/bin/shfmt -i 2 -w $(SHELLS) && .venv/bin/python scripts/stages.py --write docs/stages.md
 
 bench: setup ## ratios measured in one run: stages over raw vLLM, the grader over math-verify, cleaning over datasketch, GRPO over TRL
+	.venv/bin/pip install --quiet --no-deps -r requirements/bench.txt
 	PYTHONPATH=exp .venv/bin/python tests/bench/bench_generation.py --model_path data/models/tiny
 	PYTHONPATH=exp .venv/bin/python tests/bench/bench_answers.py
 	PYTHONPATH=exp .venv/bin/python tests/bench/bench_cleaning.py

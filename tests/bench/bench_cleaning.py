@@ -13,6 +13,7 @@ problems, and others are compared with it by the rule of --same_numbers, since t
 differ in their numbers alone.
 """
 
+import importlib.util
 import random
 import resource
 import time
@@ -27,7 +28,7 @@ from lib.progress import say
 from lib.quality import contamination, duplicates, likeness
 from lib.tiny import problems
 
-SAMPLE = 8000  # texts that datasketch gets too, at most about: it takes ten times as long
+SAMPLE = 8000  # texts or more that datasketch gets too: it takes ten times as long
 
 
 def distinct(count: int, seed: str) -> list[str]:
@@ -167,10 +168,12 @@ def main(problems: int = 20000, benchmark_path: str = "", clean_path: str = "", 
         raise UserError(f"--problems {problems}: at least 100")
     if bool(benchmark_path) != bool(clean_path):
         raise UserError("--benchmark_path and --clean_path go together")
+    if importlib.util.find_spec("datasketch") is None:
+        raise UserError("no datasketch here; pip install -r requirements/bench.txt")
     for path in filter(None, (benchmark_path, clean_path)):
         contamination.read_questions(path)  # a mistake in them shows before the work
     copies = f"{problems:,} distinct problems and {problems // 5:,} changed copies"
-    say(f"{copies}; datasketch gets about {SAMPLE:,} of them at most")
+    say(f"{copies}; datasketch gets a sample of them")
     print("\n".join(near_duplicates(problems, seed)), flush=True)
     print("\n" + "\n".join(benchmark(benchmark_path, clean_path, seed)))
 
