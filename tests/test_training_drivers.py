@@ -10,12 +10,12 @@ import pytest
 
 from conftest import ROOT
 
-REFINE = "clean_ins vote_res prep_sft prep_pairs export_dataset report"
+REFINE = "clean_ins vote_res prep_sft prep_pairs export_dataset report_run"
 CHAINS = {
     "refine_dataset": (["data/none", "0"], REFINE),
     "train_tiny": (
         [],
-        f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals report",
+        f"{REFINE} sft sft grpo export_model" + " eval_tiny" * 5 + " compare_evals report_run",
     ),
     "train_format": (["reasoning"], "prep_tiny sft eval_tiny eval_tiny compare_evals"),
     "train_gsm8k": (
