@@ -32,6 +32,24 @@ from lib.quality import cleaning, contamination, rules
 CHUNK = 500  # rows whose texts a worker examines at a time: some 50 ms
 
 
+def rules_by_name(names: str) -> list[str]:
+    """The rules that `a,b` names; UserError for one that is none."""
+    skipped_rules = cli.comma_list(names)
+    for rule in skipped_rules:
+        if rule not in rules.RULES:
+            raise UserError(f"--skip_rules: no rule {rule!r}; {near(rule, rules.RULES)}")
+    return skipped_rules
+
+
+def count_rows(paths: list[str]) -> int:
+    """How many rows the files have; UserError for one that is not sound, before any is cleaned."""
+    total = 0
+    for path in paths:
+        for _ in rows.stream(path, need=("instruction",)):
+            total += 1
+    return total
+
+
 def clean(pool: ProcessPool, paths: list[str]) -> Iterator[tuple[str, dict, cleaning.Decision]]:
     """(FILE:LINE, row, decision) of every row in order; the pool examines the texts."""
     decider = cleaning.Decider()
@@ -105,10 +123,7 @@ def main(
         raise UserError(f"--ins_data_path {ins_data_path!r}: at least one file")
     if audit < 0:
         raise UserError(f"--audit {audit}: a number of rows")
-    skipped_rules = cli.comma_list(skip_rules)
-    for rule in skipped_rules:
-        if rule not in rules.RULES:
-            raise UserError(f"--skip_rules: no rule {rule!r}; {near(rule, rules.RULES)}")
+    skipped_rules = rules_by_name(skip_rules)
     settings = asdict(limits) | {"skip_rules": sorted(skipped_rules), "same_numbers": same_numbers}
     settings |= {"benchmarks": len(benchmark_paths), "cleaner": cleaning.version()}
     out = Output(save_path, "clean_ins", settings, (*paths, *benchmark_paths), overwrite)
@@ -119,10 +134,7 @@ def main(
     questions = []
     for path in benchmark_paths:
         questions += contamination.read_questions(path)
-    total = 0
-    for path in paths:  # all of them are sound, or nothing is written
-        total += sum(1 for _ in rows.stream(path, need=("instruction",)))
-
+    total = count_rows(paths)
     examiner = cleaning.Examiner(limits, frozenset(skipped_rules), questions, same_numbers)
     with ProcessPool(examiner.examine) as pool:
         out.open()

@@ -1,4 +1,4 @@
-"""Measure the cleaning of problems: what is found of changed copies, what is dropped wrongly, and the speed.
+"""Measure the cleaning of problems: what it finds, what it drops wrongly, and how fast it is.
 
 in    nothing: problems are generated, copies of a fifth of them planted (perturbations.py); or two
       files for the benchmark part
