@@ -89,6 +89,6 @@ train-limo: setup ## SFT on LIMO, GRPO on GSM8K, AIME after each, one merged mod
 	@scripts/train_limo.sh "$(MODEL)"
 
 ##@ Embedded model
-tiny: setup ## train it and its reward model again: hours on a CPU, and not needed, they are in the repository
-	.venv/bin/python exp/make_tiny.py --save_path data/models/tiny --overwrite
-	.venv/bin/python exp/make_tiny.py --policy_path data/models/tiny --save_path data/models/tiny-rm --overwrite
+tiny: setup ## train it and its reward model again into data/remade: hours on a CPU, and never needed
+	.venv/bin/python exp/make_tiny.py --save_path data/remade/tiny
+	.venv/bin/python exp/make_tiny.py --policy_path data/remade/tiny --save_path data/remade/tiny-rm

@@ -24,7 +24,7 @@ from lib.models import Domain, Model
 from lib.progress import say, shown_path
 from lib.rows import ROOT
 
-DEFAULT_COUNTS = ("", "default", "seed")  # words for --count that mean the domain's own
+DEFAULT_COUNTS = ("", "default")  # words for --count that mean the domain's own
 RESPONSES = 7  # answers to each problem for the reward model, beside the one for SFT
 BYTES_OF_TOKEN = 4  # of text in a file
 

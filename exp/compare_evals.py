@@ -17,7 +17,7 @@ from lib import cli, rows
 from lib.errors import UserError
 from lib.evaluation import comparison
 from lib.evaluation.comparison import Evaluation
-from lib.progress import say
+from lib.progress import say, shown_path
 from lib.report import charts
 from lib.tables import markdown, percent
 
@@ -158,7 +158,7 @@ def main(results_paths: str, save_path: str, base: str = "", allow_different: bo
     datasets = [evaluation.results["dataset"] for evaluation in evaluations]
     dataset = "+".join(dict.fromkeys(datasets))
     files = "1 result" if len(paths) == 1 else f"{len(paths)} results"
-    say(f"{files} on {dataset} ({len(ids):,} problems) -> {save_path}")
+    say(f"{files} on {dataset} ({len(ids):,} problems) -> {shown_path(save_path)}")
     for text in differences:
         say(f"{text}; compared on the {len(ids):,} problems in common")
     compared = comparison.compare(evaluations, base_evaluation, ids)
@@ -171,7 +171,7 @@ def main(results_paths: str, save_path: str, base: str = "", allow_different: bo
     if len(compared["sources"]) > 1:
         lines += ["", *source_table(compared)]
     print("\n".join([*lines, "", conclusion(compared)]))
-    say(f"wrote {save_path} and {picture}")
+    say(f"wrote {shown_path(save_path)} and {shown_path(picture)}")
 
 
 if __name__ == "__main__":

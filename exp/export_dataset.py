@@ -18,7 +18,7 @@ from pathlib import Path
 from lib import cli, models, provenance, rows
 from lib.errors import UserError
 from lib.output_folder import OutputFolder
-from lib.progress import say
+from lib.progress import say, shown_path
 from lib.tables import markdown
 
 SPLITS = ("train", "test")
@@ -235,13 +235,15 @@ def main(
         "license": license,
     }
     folder = OutputFolder(save_path, "export_dataset", settings, overwrite)
-    if not folder.announce(", ".join(paths)):
+    if not folder.announce(", ".join(map(shown_path, paths))):
         files = dict(zip(names, paths, strict=True))
         export(folder, files, model, test_share, license, push_to_hub or save_path)
     if push_to_hub:
         upload(Path(save_path), push_to_hub)
     else:
-        say(f'next: load_dataset("{save_path}", "{names[0]}"), or --push_to_hub OWNER/NAME')
+        say(
+            f'next: load_dataset("{shown_path(save_path)}", "{names[0]}"), or --push_to_hub OWNER/NAME'
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from lib.errors import UserError
 from lib.evaluation import benchmark, metrics
 from lib.grading import answers
 from lib.output import Output
-from lib.progress import Progress, say
+from lib.progress import Progress, say, shown_path
 from lib.tables import percent
 
 BATCH = 2000  # rows between two looks at the clock
@@ -84,7 +84,7 @@ def main(responses_path: str, save_path: str, strict: bool = False, overwrite: b
     settings = {"strict": strict, "grader": answers.version()}
     out = Output(save_path, "grade_res", settings, (responses_path,), overwrite)
     reading = "strict" if strict else "lenient"
-    if out.announce(f"{reading} grades of {responses_path}"):
+    if out.announce(f"{reading} grades of {shown_path(responses_path)}"):
         return
     placed_rows = read_responses(responses_path)
     responses = [row for _, row in placed_rows]

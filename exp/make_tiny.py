@@ -305,9 +305,7 @@ def finish(folder: OutputFolder, model, tokenizer, readme: str) -> None:
 def main(save_path: str, policy_path: str = "", plan: Plan = Plan(), overwrite: bool = False):
     if policy_path and not Path(policy_path, "config.json").exists():
         raise UserError(f"{policy_path}: no model there (no config.json); make the policy first")
-    # The settings of the shipped models name no stage. A key more in their settings.json would
-    # change their identity, which the records of every run hold.
-    settings = {"stage": None, "seed": plan.seed, "fresh_problems": plan.fresh_problems}
+    settings = {"seed": plan.seed, "fresh_problems": plan.fresh_problems}
     if policy_path:
         policy = models.identity(models.Model(policy_path))
         settings |= {"policy": policy}

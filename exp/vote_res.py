@@ -17,6 +17,7 @@ from lib.errors import UserError
 from lib.evaluation import metrics
 from lib.grading import answers
 from lib.output import Output
+from lib.progress import shown_path
 from lib.tables import markdown, percent
 from lib.tiny import truth
 
@@ -91,7 +92,7 @@ def check_counts(placed_rows: list[tuple[str, dict]]) -> None:
 def main(ins_data_path: str, save_path: str, overwrite: bool = False):
     settings = {"grader": answers.version()}
     out = Output(save_path, "vote_res", settings, (ins_data_path,), overwrite)
-    if out.announce(f"votes of the responses of {ins_data_path}"):
+    if out.announce(f"votes of the responses of {shown_path(ins_data_path)}"):
         return
     placed_rows = rows.read_placed(ins_data_path, need=("instruction", "responses"))
     check_counts(placed_rows)

@@ -1,9 +1,13 @@
 """What tests share: real test data where it is present, one real vLLM server for the whole run."""
 
+import contextlib
+import importlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -13,22 +17,70 @@ TEST_DATA = Path(os.environ.get("TIDING_TEST_DATA") or ROOT.parent / "shared/dat
 TINY, TINY_RM = ROOT / "data/models/tiny", ROOT / "data/models/tiny-rm"
 
 
-def stage(name: str, *flags: object, cwd: Path = ROOT, env: dict | None = None, **options) -> subprocess.CompletedProcess:
+def stage(
+    name: str, *flags: object, cwd: Path = ROOT, env: dict | None = None, **options
+) -> subprocess.CompletedProcess:
     """Run `python exp/NAME.py FLAGS…` to its end; stdout and stderr as text."""
     command = [sys.executable, str(ROOT / f"exp/{name}.py"), *map(str, flags)]
-    return subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, text=True, capture_output=True, **options)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        text=True,
+        capture_output=True,
+        **options,
+    )
+
+
+def stage_here(name: str, *flags: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """As `stage`, in this process: for stages that load no model, which start a hundred times here."""
+    from lib import cli
+
+    command = [f"exp/{name}.py", *map(str, flags)]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", command),
+        mock.patch.object(cli.signal, "signal"),  # this process keeps its own handlers
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        cli.run(importlib.import_module(name).main)
+    return subprocess.CompletedProcess(command, end.value.code, out.getvalue(), err.getvalue())
+
+
+class DataFolder(type(Path())):
+    """The test data: who asks for a set that is not there is skipped."""
+
+    def __truediv__(self, name: str) -> Path:
+        path = Path(self, name)
+        if not path.exists():
+            pytest.skip(f"needs the test data: no {path}")
+        return path
 
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    if not TEST_DATA.is_dir():
-        pytest.skip(f"needs the test data: no folder {TEST_DATA}")
-    return TEST_DATA
+    return DataFolder(TEST_DATA)
 
 
-@pytest.fixture(scope="session")
-def shared(test_data) -> Path:
-    return test_data.parent
+# What a test waits for if it asks for one of these: a server, a driver's run, a trained model.
+SLOW_FIXTURES = {"policy_url", "reward_url", "quick", "quiet", "trained"}
+SLOW_FILES = {
+    "test_drivers",
+    "test_make_tiny",
+    "test_training",
+    "test_training_drivers",
+    "test_vision",
+}
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark as slow what `make quick` leaves out."""
+    for item in items:
+        if SLOW_FIXTURES & set(item.fixturenames) or item.path.stem in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -41,16 +93,29 @@ def pytest_terminal_summary(terminalreporter) -> None:
         what = f"{without_data} tests were skipped for want of test data in {TEST_DATA}"
         terminalreporter.write_line(f"{what}; tests/README.md says how to get it")
     if without_gpu:
-        terminalreporter.write_line(f"{without_gpu} tests were skipped for want of a GPU; make test-gpu runs them")
+        terminalreporter.write_line(
+            f"{without_gpu} tests were skipped for want of a GPU; make test-gpu runs them"
+        )
 
 
 def _served(tmp_path_factory: pytest.TempPathFactory, model: Path, *settings: str):
     """A real server started as the drivers start it, through serve.sh; ends with the test run."""
     log = tmp_path_factory.mktemp("server") / "server.log"
-    waiter = ["bash", "-c", 'echo "$BASE_URL"; exec cat']  # lives until its standard input is closed
-    env = {**os.environ, "LOG": str(log), "PYTHON": sys.executable, **dict(s.split("=") for s in settings)}
+    waiter = [
+        "bash",
+        "-c",
+        'echo "$BASE_URL"; exec cat',
+    ]  # lives until its standard input is closed
+    env = {
+        **os.environ,
+        "LOG": str(log),
+        "PYTHON": sys.executable,
+        **dict(s.split("=") for s in settings),
+    }
     command = [ROOT / "scripts/serve.sh", str(model), "--", *waiter]
-    process = subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     url = process.stdout.readline().strip()
     assert url, log.read_text()[-3000:]
     yield url

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import grpo
-from conftest import stage
+from conftest import stage_here
 from lib.errors import UserError
 from lib.grading import formats
 from lib.rewards import correctness, lint, registry
@@ -428,7 +428,7 @@ def test_a_faulty_reward_is_refused_with_the_case_that_shows_it(faulty, beside, 
 
 
 def test_the_stage_shows_each_layout_and_passes_what_grpo_pays_by_default():
-    result = stage("check_rewards")
+    result = stage_here("check_rewards")
     assert (result.returncode, result.stderr) == (0, "")
     table = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in result.stdout.splitlines()
@@ -446,7 +446,7 @@ def test_the_stage_shows_each_layout_and_passes_what_grpo_pays_by_default():
 
 
 def test_the_stage_refuses_with_the_findings_and_one_line_and_shows_every_case_if_asked():
-    result = stage(
+    result = stage_here(
         "check_rewards", "--rewards", "format_exact=1", "--format", "working_out", "--verbose"
     )
     assert result.returncode == 2

@@ -112,7 +112,7 @@ def test_enough_is_said_in_words(devices):
     assert "GPUs" in memory.check_device(model, devices, "")
 
 
-@pytest.mark.parametrize("count", ["", "default", "seed"])
+@pytest.mark.parametrize("count", ["", "default"])
 @pytest.mark.parametrize("name, scale", [("0", 0.01), ("1", 1)])
 def test_without_a_count_it_is_the_magpie_pipelines_times_the_scale(name, scale, count):
     planned = check_run.plan_domains(models.find(name), "", count, None)

@@ -31,17 +31,37 @@ def grouped(path: str, speed: Speed = Speed(rate=0.5), note: str = ""):
 @pytest.mark.parametrize(
     "typed, expected",
     [
-        pytest.param(["--path", "a,b"], {"path": "a,b"}, id="a comma stays in the string: fire alone makes a tuple"),
-        pytest.param(["--path=007"], {"path": "007"}, id="digits stay a string: fire alone makes 7"),
+        pytest.param(
+            ["--path", "a,b"],
+            {"path": "a,b"},
+            id="a comma stays in the string: fire alone makes a tuple",
+        ),
+        pytest.param(
+            ["--path=007"], {"path": "007"}, id="digits stay a string: fire alone makes 7"
+        ),
         pytest.param(["--path", "None"], {"path": "None"}, id="None stays a string"),
         pytest.param(["--path", "{1: 2}"], {"path": "{1: 2}"}, id="braces stay a string"),
-        pytest.param(["--path", "-"], {"path": "-"}, id="a dash is a value: to fire alone it ends a command"),
+        pytest.param(
+            ["--path", "-"], {"path": "-"}, id="a dash is a value: to fire alone it ends a command"
+        ),
         pytest.param(["--path", ""], {"path": ""}, id="an empty string is a value"),
         pytest.param(["--path=a=b"], {"path": "a=b"}, id="an equals sign stays in the value"),
-        pytest.param(["--path", "[1]", "--count", "-1"], {"path": "[1]", "count": -1}, id="a negative number is a value"),
-        pytest.param(["--path", "x", "--fast"], {"path": "x", "fast": True}, id="a bare flag is true"),
-        pytest.param(["--path", "x", "--fast", "False"], {"path": "x", "fast": False}, id="False is false"),
-        pytest.param(["--path", "x", "--rate", "0.5"], {"path": "x", "rate": 0.5}, id="the type of an optional float"),
+        pytest.param(
+            ["--path", "[1]", "--count", "-1"],
+            {"path": "[1]", "count": -1},
+            id="a negative number is a value",
+        ),
+        pytest.param(
+            ["--path", "x", "--fast"], {"path": "x", "fast": True}, id="a bare flag is true"
+        ),
+        pytest.param(
+            ["--path", "x", "--fast", "False"], {"path": "x", "fast": False}, id="False is false"
+        ),
+        pytest.param(
+            ["--path", "x", "--rate", "0.5"],
+            {"path": "x", "rate": 0.5},
+            id="the type of an optional float",
+        ),
     ],
 )
 def test_flags_are_parsed_by_the_types_of_main(typed, expected):
@@ -53,15 +73,47 @@ def test_flags_are_parsed_by_the_types_of_main(typed, expected):
     [
         pytest.param([], "missing --path", id="a required flag"),
         pytest.param(["--path", "x", "--cuont", "1"], "did you mean 'count'", id="a misspelt flag"),
-        pytest.param(["--path", "x", "--coun", "1"], "did you mean 'count'", id="an abbreviation is not taken"),
-        pytest.param(["--path", "x", "-c", "1"], "unknown flag '-c'", id="nor a single letter, which fire alone takes"),
-        pytest.param(["--path", "x", "--nofast"], "did you mean 'fast'", id="nor --noflag, another of fire's own forms"),
-        pytest.param(["--path", "x", "--", "--interactive"], "unknown flag '--'", id="fire's own flags are closed"),
-        pytest.param(["x"], "unknown argument 'x'", id="a positional argument, which fire alone takes for --path"),
-        pytest.param(["--path"], "--path needs a value", id="a flag without its value: fire alone reads True"),
-        pytest.param(["--path", "--count", "1"], "--path needs a value", id="a flag followed by another flag"),
-        pytest.param(["--path", "x", "--count", "3.5"], "invalid int value: '3.5'", id="a fraction for a count"),
-        pytest.param(["--path", "x", "--fast", "maybe"], "expected true or false", id="neither true nor false"),
+        pytest.param(
+            ["--path", "x", "--coun", "1"],
+            "did you mean 'count'",
+            id="an abbreviation is not taken",
+        ),
+        pytest.param(
+            ["--path", "x", "-c", "1"],
+            "unknown flag '-c'",
+            id="nor a single letter, which fire alone takes",
+        ),
+        pytest.param(
+            ["--path", "x", "--nofast"],
+            "did you mean 'fast'",
+            id="nor --noflag, another of fire's own forms",
+        ),
+        pytest.param(
+            ["--path", "x", "--", "--interactive"],
+            "unknown flag '--'",
+            id="fire's own flags are closed",
+        ),
+        pytest.param(
+            ["x"],
+            "unknown argument 'x'",
+            id="a positional argument, which fire alone takes for --path",
+        ),
+        pytest.param(
+            ["--path"], "--path needs a value", id="a flag without its value: fire alone reads True"
+        ),
+        pytest.param(
+            ["--path", "--count", "1"], "--path needs a value", id="a flag followed by another flag"
+        ),
+        pytest.param(
+            ["--path", "x", "--count", "3.5"],
+            "invalid int value: '3.5'",
+            id="a fraction for a count",
+        ),
+        pytest.param(
+            ["--path", "x", "--fast", "maybe"],
+            "expected true or false",
+            id="neither true nor false",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(typed, says):
@@ -74,13 +126,18 @@ def test_hyphens_are_as_good_as_underscores():
     def stage(save_path: str, max_tokens: int = 1):
         """A stage with two words in a flag."""
 
-    assert cli.parse(stage, ["--save-path", "a-b", "--max-tokens=5"]) == {"save_path": "a-b", "max_tokens": 5}
+    assert cli.parse(stage, ["--save-path", "a-b", "--max-tokens=5"]) == {
+        "save_path": "a-b",
+        "max_tokens": 5,
+    }
 
 
 def test_a_group_of_flags_is_flattened_filled_and_checked_once():
     assert list(cli.flags_of(grouped)) == ["path", "rate", "limit", "note"]
     assert cli.parse(grouped, ["--path", "x"])["speed"] == Speed(0.5)
-    assert cli.parse(grouped, ["--path", "x", "--rate", "2", "--limit", "7"])["speed"] == Speed(2.0, 7)
+    assert cli.parse(grouped, ["--path", "x", "--rate", "2", "--limit", "7"])["speed"] == Speed(
+        2.0, 7
+    )
     assert cli.parse(grouped, ["--path", "x", "--bound", "7"])["speed"].limit == 7  # the older name
     with pytest.raises(UserError, match="--rate -1.0 is out of range"):
         cli.parse(grouped, ["--path", "x", "--rate", "-1"])

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from conftest import stage
+from conftest import stage_here
 from lib.evaluation import comparison, metrics
 
 SETTINGS = {"prompt": "0123456789abcdef", "temperature": 0.3, "top_p": 0.95, "max_tokens": 32768}
@@ -51,7 +51,7 @@ def compare(tmp_path):
             path.write_text(json.dumps(value))
         save = tmp_path / "out/comparison.json"
         names = ",".join(p.name for p in paths)
-        result = stage(
+        result = stage_here(
             "compare_evals",
             "--results_paths",
             names,
@@ -386,7 +386,7 @@ def test_a_bad_flag_or_file_is_one_line_and_nothing_is_written(tmp_path, flags, 
     defaults = {"--results_paths": "0.json", "--save_path": "out/x.json"} | dict(
         zip(flags[::2], flags[1::2], strict=True)
     )
-    result = stage(
+    result = stage_here(
         "compare_evals", *[word for pair in defaults.items() for word in pair], cwd=tmp_path
     )
     assert result.returncode == 2 and result.stdout == "" and len(result.stderr.splitlines()) == 1

@@ -179,6 +179,7 @@ def test_gsm8k_leaves_a_line_a_sample_and_its_figures(tmp_path, policy_url, test
     )
 
 
+@pytest.mark.slow
 def test_an_adapter_is_evaluated_unmerged_and_says_what_its_merge_says(tmp_path):
     import torch
     from peft import LoraConfig, get_peft_model

@@ -158,7 +158,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
 @pytest.mark.parametrize("flag, value, says", [("--seed", 2, "seed 1, now 2"),
                                                ("--tokens", 9, "tokens 8, now 9")])  # fmt: skip
 def test_a_run_begun_with_other_settings_is_refused(flag, value, says, tmp_path):
-    begun = {"stage": None, "seed": 1, "fresh_problems": 600, "tokens": 8, "dev_problems": 300}
+    begun = {"seed": 1, "fresh_problems": 600, "tokens": 8, "dev_problems": 300}
     (tmp_path / "x.part").mkdir()
     (tmp_path / "x.part/settings.json").write_text(json.dumps(begun))
     flags = {"--seed": 1, "--tokens": 8} | {flag: value}

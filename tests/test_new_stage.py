@@ -10,12 +10,25 @@ STAGE = ROOT / "tests/translate_ins.py"
 
 
 def run(folder, url: str, *flags: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, STAGE, "--model_path", "tiny", "--ins_data_path", "ins.json", "--save_path", "fr.json"]
+    command = [
+        sys.executable,
+        STAGE,
+        "--model_path",
+        "tiny",
+        "--ins_data_path",
+        "ins.json",
+        "--save_path",
+        "fr.json",
+    ]
     command += ["--engine", "openai", "--base_url", url, *flags]
-    return subprocess.run(command, cwd=folder, env={"PYTHONPATH": str(ROOT / "exp")}, text=True, capture_output=True)
+    return subprocess.run(
+        command, cwd=folder, env={"PYTHONPATH": str(ROOT / "exp")}, text=True, capture_output=True
+    )
 
 
-def test_a_new_stage_that_asks_a_model_takes_at_most_40_lines_and_keeps_the_contract(tmp_path, policy_url):
+def test_a_new_stage_that_asks_a_model_takes_at_most_40_lines_and_keeps_the_contract(
+    tmp_path, policy_url
+):
     assert len(STAGE.read_text().splitlines()) <= 40
     rows = [{"instruction": "What is 1 + 1?"}, {"instruction": "What is 1 + 1? " * 100}]
     (tmp_path / "ins.json").write_text(json.dumps(rows))

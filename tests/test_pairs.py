@@ -94,6 +94,7 @@ def here(*flags: object) -> None:
     dpo.main(**cli.parse(dpo.main, [str(flag) for flag in (*FLAGS, *flags)]))
 
 
+@pytest.mark.slow
 def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(
     pairs, tmp_path, monkeypatch
 ):

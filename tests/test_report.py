@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY, stage
+from conftest import TINY, stage_here
 from lib import rows
 from lib.errors import UserError
 from lib.quality import diversity
@@ -104,7 +104,7 @@ PROBLEMS = {
 
 
 def report(run: Path, *flags: object) -> str:
-    result = stage("report_run", "--run_path", run, *flags)
+    result = stage_here("report_run", "--run_path", run, *flags)
     assert result.returncode == 0, result.stderr
     return (run / "report.html").read_bytes().decode()  # strictly UTF-8
 
@@ -230,7 +230,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path):
 def test_a_run_that_cannot_be_read_is_one_line_and_no_page(spoil, message, tmp_path):
     run = make_run(tmp_path / "run", PROBLEMS)
     spoil(run)
-    result = stage("report_run", "--run_path", run)
+    result = stage_here("report_run", "--run_path", run)
     assert result.returncode == 2 and not (run / "report.html").exists()
     assert (
         result.stderr.splitlines()[-1].startswith("report_run: error: ")
@@ -547,7 +547,7 @@ def test_a_described_run_has_a_line_for_each_domain_and_their_sums(tmp_path):
     for domain in PROBLEMS:
         ranked = rows.read(str(run / f"{domain}/{domain}_ins_7res_armorm.json"))
         save(run / f"{domain}/{domain}_ins_7res.json", ranked, "gen_po_multi_res")
-    result = stage("describe_run", "--run_path", run, "--model_path", TINY)
+    result = stage_here("describe_run", "--run_path", run, "--model_path", TINY)
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -569,7 +569,7 @@ def test_a_run_without_a_meta_file_cannot_be_described(tmp_path):
     ranked = run / "geometry/geometry_ins_7res_armorm.json"
     save(run / "geometry/geometry_ins_7res.json", rows.read(str(ranked)), "gen_po_multi_res")
     Path(f"{ranked}.meta.json").unlink()
-    result = stage("describe_run", "--run_path", run, "--model_path", TINY)
+    result = stage_here("describe_run", "--run_path", run, "--model_path", TINY)
     assert result.returncode == 2 and "armorm.json.meta.json: no such file; make" in result.stderr
     assert not (run / "README.md").exists()
 

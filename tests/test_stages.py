@@ -62,6 +62,7 @@ def start(name: str, output: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_the_four_command_lines_work_from_any_folder_with_vllm_in_the_process(tmp_path):
     output = tmp_path / "a b"
     for names in (

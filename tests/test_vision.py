@@ -65,11 +65,11 @@ def here(*flags: object) -> None:
 
 
 def test_a_model_learns_from_images_by_all_its_weights_and_by_an_adapter(
-    llava, shared, tmp_path, capsys
+    llava, test_data, tmp_path, capsys
 ):
-    labels = map(json.loads, (shared / "data/ocr/labels.jsonl").read_text().splitlines())
+    labels = map(json.loads, (test_data / "ocr/labels.jsonl").read_text().splitlines())
     lines = [
-        row(str(shared / "data/ocr" / r["image"]), r["text"]) for r in labels if r["kind"] == "line"
+        row(str(test_data / "ocr" / r["image"]), r["text"]) for r in labels if r["kind"] == "line"
     ][:15]
     (tmp_path / "ocr.jsonl").write_text(
         "".join(lines) + row(json.loads(lines[0])["image"], "so long " * 900)

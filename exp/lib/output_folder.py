@@ -29,7 +29,8 @@ class OutputFolder:
         self.finished = self.path.exists() and not overwrite
         existing = self.path if self.finished else self.part
         if existing.exists():
-            old_settings = read_object(existing / SETTINGS) or {}
+            # The embedded models' settings name no stage: one more key would change their identity.
+            old_settings = {"stage": stage} | (read_object(existing / SETTINGS) or {})
             refuse_changes(existing, changed_settings(old_settings, self.settings))
 
     def announce(self, what: str) -> bool:
