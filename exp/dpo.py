@@ -17,7 +17,7 @@ from lib import cli, models, rows
 from lib.errors import UserError
 from lib.inference.requests import user_turn
 from lib.output_folder import OutputFolder
-from lib.progress import clock
+from lib.progress import clock, shown_path
 from lib.training import conversations, loop, policy, train_log
 from lib.training.loop import Schedule
 from lib.training.policy import Loading, Lora
@@ -127,7 +127,7 @@ def main(
         **schedule.settings,
     }
     folder = OutputFolder(save_path, "dpo", settings, overwrite)
-    sides = f"what is chosen in the pairs of {data_path} over what is rejected"
+    sides = f"what is chosen in the pairs of {shown_path(data_path)} over what is rejected"
     if folder.announce(f"{sides}, for {model.name}"):
         return
     policy.begin(backend)

@@ -241,9 +241,8 @@ def main(
     if push_to_hub:
         upload(Path(save_path), push_to_hub)
     else:
-        say(
-            f'next: load_dataset("{shown_path(save_path)}", "{names[0]}"), or --push_to_hub OWNER/NAME'
-        )
+        loaded = f'load_dataset("{shown_path(save_path)}", "{names[0]}")'
+        say(f"next: {loaded}, or --push_to_hub OWNER/NAME")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from lib.errors import UserError
 from lib.grading import formats
 from lib.inference.requests import user_turn
 from lib.output_folder import OutputFolder
-from lib.progress import clock, say
+from lib.progress import clock, say, shown_path
 from lib.rewards import lint, registry
 from lib.rewards.batch import Batch
 from lib.rewards.registry import WeightedReward
@@ -216,7 +216,7 @@ def main(
         **schedule.settings,
     }
     folder = OutputFolder(save_path, "grpo", settings, overwrite)
-    what = f"{groups.num_generations} answers to each question of {data_path} by {model.name}"
+    what = f"{groups.num_generations} answers to each question of {shown_path(data_path)} by {model.name}"
     if folder.announce(f"{what}, paid {rewards}"):
         return
     placed = rows.read_placed(data_path, need=("question", "answer"))[:num_examples]

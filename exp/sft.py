@@ -19,7 +19,7 @@ from lib import cli, models, rows
 from lib.errors import UserError, near
 from lib.grading import formats
 from lib.output_folder import OutputFolder
-from lib.progress import clock, say
+from lib.progress import clock, say, shown_path
 from lib.training import conversations, images, loop, policy, train_log
 from lib.training.loop import Schedule
 from lib.training.policy import Loading, Lora
@@ -106,7 +106,7 @@ def main(
     }
     folder = OutputFolder(save_path, "sft", settings, overwrite)
     weights = f"a LoRA adapter of rank {lora.lora_rank}" if lora.lora_rank else "all weights"
-    what = f"{weights} of {model.name} on up to {count:,} conversations of {data_path}"
+    what = f"{weights} of {model.name} on up to {count:,} conversations of {shown_path(data_path)}"
     if folder.announce(what):
         return
     policy.begin(backend, vision)
