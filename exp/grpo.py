@@ -216,7 +216,8 @@ def main(
         **schedule.settings,
     }
     folder = OutputFolder(save_path, "grpo", settings, overwrite)
-    what = f"{groups.num_generations} answers to each question of {shown_path(data_path)} by {model.name}"
+    questions = f"each question of {shown_path(data_path)}"
+    what = f"{groups.num_generations} answers to {questions} by {model.name}"
     if folder.announce(f"{what}, paid {rewards}"):
         return
     placed = rows.read_placed(data_path, need=("question", "answer"))[:num_examples]
