@@ -82,8 +82,9 @@ class Attempts:
         repeats = self.out.kept - self.good
         if repeats:
             dropped["repeated"] = repeats
-        made = f"only {self.good:,} of {self.wanted:,} problems after {len(self.out):,} attempts"
-        return f"{made}: {progress.reasons(dropped)}"
+        attempts = f"after {len(self.out):,} attempts"
+        problems = f"only {self.good:,} of {self.wanted:,} problems {attempts}"
+        return f"{problems}: {progress.reasons(dropped)}"
 
 
 def pre_query_request(model: models.Model, system_prompt: str, where: Where) -> dict:
@@ -133,12 +134,12 @@ def main(
 
         def accept(reply: Reply) -> list[Request]:
             if reply.refused:
-                what = f"the pre-query prompt and --max_tokens {sampling.max_tokens}"
-                raise UserError(f"{what} do not fit the context of {model.name}")
+                prompt = f"the pre-query prompt and --max_tokens {sampling.max_tokens}"
+                raise UserError(f"{prompt} do not fit the context of {model.name}")
             (completion,) = reply.completions
-            text = completion.text.strip()
-            row = {"id": rows.row_id(domain, text), "instruction": text, "domain": domain}
-            reason = rules.reason_to_drop(text, completion.finish_reason)
+            problem = completion.text.strip()
+            row = {"id": rows.row_id(domain, problem), "instruction": problem, "domain": domain}
+            reason = rules.reason_to_drop(problem, completion.finish_reason)
             replacement = attempts.add(reply.key, row, reason)
             return [] if replacement is None else [make_request(replacement)]
 

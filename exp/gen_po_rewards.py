@@ -28,13 +28,13 @@ def rank(row: dict, scores: tuple[float, ...]) -> dict:
 
     Responses with equal scores keep their order.
     """
-    order = sorted(range(len(scores)), key=lambda place: -scores[place])
-    ranked = dict(row)
+    best_first = sorted(range(len(scores)), key=lambda index: -scores[index])
+    ranked_row = dict(row)
     for column in ("responses", "finish_reasons"):
         if column in row:
-            ranked[column] = [row[column][place] for place in order]
-    ranked["scores"] = [round(scores[place], 6) for place in order]
-    return ranked
+            ranked_row[column] = [row[column][index] for index in best_first]
+    ranked_row["scores"] = [round(scores[index], 6) for index in best_first]
+    return ranked_row
 
 
 def main(
@@ -59,8 +59,9 @@ def main(
 
     def make_request(key: int) -> Request:
         question = user_turn(answered[key]["instruction"])
-        texts = answered[key]["responses"]
-        chats = [[*question, {"role": "assistant", "content": text}] for text in texts]
+        chats = []
+        for response in answered[key]["responses"]:
+            chats.append([*question, {"role": "assistant", "content": response}])
         return Request(key, chats)
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:

@@ -28,7 +28,8 @@ class GrowingFile:
     def __init__(self, part: Path):
         self.part = part
         self.name = part.name.removesuffix(".part")
-        meta = json.loads(Path(f"{part.parent / self.name}.meta.json").read_bytes())
+        meta_path = part.with_name(f"{self.name}.meta.json")
+        meta = json.loads(meta_path.read_bytes())
         self.stage: str = meta["stage"]
         self.expected: int | None = meta.get("rows_expected")
         self.rows = self._offset = 0
@@ -37,9 +38,9 @@ class GrowingFile:
 
     def count(self) -> None:
         """Count the lines that were appended since the last look."""
-        with open(self.part, "rb") as f:
-            f.seek(self._offset)
-            appended = f.read()
+        with open(self.part, "rb") as part_file:
+            part_file.seek(self._offset)
+            appended = part_file.read()
         self.rows += appended.count(b"\n")
         self._offset += len(appended)
 
@@ -58,19 +59,30 @@ class GrowingFile:
 class DomainState:
     """What one domain is doing: the file that grows, or the one that was finished last."""
 
-    name: str
-    finished: list[str]  # names of finished files, the oldest first
-    growing: GrowingFile | None
+    domain: str
+    finished_files: list[str]  # their names, the oldest first
+    growing_file: GrowingFile | None
 
-    def cells(self) -> list[str]:
-        if self.growing is None:
-            last = self.finished[-1] if self.finished else "–"
-            return [self.name, "waiting" if not self.finished else f"{last} done", "–", "–", "–"]
-        rows = f"{self.growing.rows:,}"
-        if self.growing.expected:
-            rows += f"/{self.growing.expected:,}"
-        rate = f"{self.growing.rate():.1f}/s"
-        return [self.name, self.growing.stage, rows, rate, self.growing.time_left()]
+    def cells(self) -> dict[str, str]:
+        """The domain's line of the table, by the titles of its columns."""
+        file = self.growing_file
+        if file:
+            rows = f"{file.rows:,}"
+            if file.expected:
+                rows += f"/{file.expected:,}"
+            state, rate, time_left = file.stage, f"{file.rate():.1f}/s", file.time_left()
+        else:
+            rows = rate = time_left = "–"
+            state = "waiting"
+            if self.finished_files:
+                state = f"{self.finished_files[-1]} done"
+        return {
+            "domain": self.domain,
+            "state": state,
+            "rows": rows,
+            "rate": rate,
+            "left": time_left,
+        }
 
 
 class RunWatcher:
@@ -81,16 +93,21 @@ class RunWatcher:
         self._files: dict[Path, GrowingFile] = {}
 
     def states(self) -> list[DomainState]:
-        folders = sorted(f for f in self.run.iterdir() if (f / "logs").is_dir() and f.is_dir())
-        return [self._state(folder) for folder in folders]
+        log_folders = sorted(
+            self.run.glob("*/logs")
+        )  # every domain has one from its first stage on
+        return [self._state(log_folder.parent) for log_folder in log_folders]
 
     def _state(self, folder: Path) -> DomainState:
-        outputs = [file for file in folder.glob("*_ins*.json") if file.suffixes == [".json"]]
-        outputs.sort(key=lambda file: file.stat().st_mtime)
-        growing = None
+        finished_files = []
+        for file in folder.glob("*_ins*.json"):
+            if file.suffixes == [".json"]:  # not X.meta.json
+                finished_files.append(file)
+        finished_files.sort(key=lambda file: file.stat().st_mtime)
+        growing_file = None
         for part in folder.glob("*.part"):
-            growing = self._growing_file(part) or growing
-        return DomainState(folder.name, [file.name for file in outputs], growing)
+            growing_file = self._growing_file(part) or growing_file
+        return DomainState(folder.name, [file.name for file in finished_files], growing_file)
 
     def _growing_file(self, part: Path) -> GrowingFile | None:
         try:
@@ -103,9 +120,12 @@ class RunWatcher:
 
 
 def table(states: list[DomainState]) -> list[str]:
-    titles = ("domain", "makes", "rows", "rate", "left")
-    rows = [state.cells() for state in states]
-    return tables.markdown({title: [row[k] for row in rows] for k, title in enumerate(titles)})
+    """The lines of the table, one for each domain."""
+    columns: dict[str, list[str]] = {}
+    for state in states:
+        for title, cell in state.cells().items():
+            columns.setdefault(title, []).append(cell)
+    return tables.markdown(columns) if columns else ["no domain has begun"]
 
 
 def main(run_path: str, once: bool = False):

@@ -12,14 +12,17 @@ import signal
 import sys
 import types
 import typing
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.errors import Shortfall, UserError, near
+from lib.errors import Shortfall, UserError, near, one_line
 from lib.progress import say, stage_name
 
 USER_ERROR, SHORTFALL, INTERRUPTED = 2, 3, 130  # exit codes
+HELP_INDENT = 32  # the column at which --help explains a flag: behind the longest names
+GO_ON = "finished rows are kept, run the same command to go on"
 REQUIRED = inspect.Parameter.empty
 
 
@@ -33,43 +36,43 @@ class Flag:
     parameter: str
     alias: str = ""  # an older name that is still accepted
 
-    def parse(self, text: str) -> typing.Any:
+    def parse(self, typed_value: str) -> typing.Any:
         """The value that was typed; UserError if it is not of this flag's type."""
         if self.kind is str:
-            return text
+            return typed_value
         if self.kind is bool:
-            return _boolean(self.name, text)
+            return _boolean(self.name, typed_value)
         try:
-            return self.kind(text)
+            return self.kind(typed_value)
         except ValueError:
-            raise UserError(
-                f"--{self.name}: invalid {self.kind.__name__} value: {text!r}"
-            ) from None
+            expected = f"invalid {self.kind.__name__} value"
+            raise UserError(f"--{self.name}: {expected}: {typed_value!r}") from None
 
 
 def run(main: Callable) -> typing.NoReturn:
     """Parse, call `main`, and turn every foreseen end into one line and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        main(**parse(main, sys.argv[1:]))
-        code = 0
+        arguments = parse(main, sys.argv[1:])
+        main(**arguments)
+        exit_code = 0
     except UserError as e:
         say(f"error: {e}")
-        code = USER_ERROR
+        exit_code = USER_ERROR
     except Shortfall as e:
         say(f"error: {e}")
-        code = SHORTFALL
+        exit_code = SHORTFALL
     except OSError as e:
         if e.errno is None:
             raise
-        where = e.filename or "file"
-        say(f"error: {where}: {e.strerror}; finished rows are kept, run the same command to go on")
-        code = USER_ERROR
+        file_name = e.filename or "file"
+        say(f"error: {file_name}: {e.strerror}; {GO_ON}")
+        exit_code = USER_ERROR
     except KeyboardInterrupt:
-        say("interrupted; finished rows are kept, run the same command to go on")
-        code = INTERRUPTED
+        say(f"interrupted; {GO_ON}")
+        exit_code = INTERRUPTED
     sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(exit_code)
 
 
 def parse(main: Callable, argv: list[str]) -> dict[str, typing.Any]:
@@ -83,10 +86,12 @@ def parse(main: Callable, argv: list[str]) -> dict[str, typing.Any]:
     config = typed.pop("config", None)
     if config is not None:
         typed = _read_config(config, flags) | typed
-    missing = [flag.name for flag in flags.values() if flag.default is REQUIRED]
-    missing = [f"--{name}" for name in missing if name not in typed]
-    if missing:
-        raise UserError(f"missing {', '.join(missing)}; see --help")
+    missing_flags = []
+    for flag in flags.values():
+        if flag.default is REQUIRED and flag.name not in typed:
+            missing_flags.append(f"--{flag.name}")
+    if missing_flags:
+        raise UserError(f"missing {', '.join(missing_flags)}; see --help")
     return _arguments(main, flags, typed)
 
 
@@ -95,11 +100,12 @@ def flags_of(main: Callable) -> dict[str, Flag]:
     flags = {}
     for parameter in inspect.signature(main).parameters.values():
         if dataclasses.is_dataclass(parameter.annotation):
-            members = _group_flags(parameter)
+            parameter_flags = _group_flags(parameter)
         else:
             kind = _kind(parameter.annotation)
-            members = [Flag(parameter.name, kind, parameter.default, parameter.name)]
-        for flag in members:
+            flag = Flag(parameter.name, kind, parameter.default, parameter.name)
+            parameter_flags = [flag]
+        for flag in parameter_flags:
             if flag.name in flags:
                 raise TypeError(f"--{flag.name} is declared twice")
             flags[flag.name] = flag
@@ -108,10 +114,10 @@ def flags_of(main: Callable) -> dict[str, Flag]:
 
 def help_text(main: Callable, flags: dict[str, Flag]) -> str:
     """The stage's docstring, then a line for each flag with its type and default."""
-    lines = [inspect.getdoc(sys.modules[main.__module__]) or "", "", "flags:"]
-    lines.append(
-        "  --config FILE".ljust(32) + "YAML whose keys are the flags below; a typed flag wins"
-    )
+    stage_docstring = inspect.getdoc(sys.modules[main.__module__]) or ""
+    config_note = "YAML whose keys are the flags below; a typed flag wins"
+    lines = [stage_docstring, "", "flags:"]
+    lines.append("  --config FILE".ljust(HELP_INDENT) + config_note)
     for flag in flags.values():
         if flag.default is REQUIRED:
             note = "required"
@@ -119,7 +125,8 @@ def help_text(main: Callable, flags: dict[str, Flag]) -> str:
             note = "default: none"
         else:
             note = f"default: {flag.default}"
-        lines.append(f"  --{flag.name} {flag.kind.__name__.upper()}".ljust(32) + note)
+        flag_and_type = f"  --{flag.name} {flag.kind.__name__.upper()}"
+        lines.append(flag_and_type.ljust(HELP_INDENT) + note)
     return "\n".join(lines)
 
 
@@ -147,17 +154,20 @@ def _group_flags(parameter: inspect.Parameter) -> list[Flag]:
 def _kind(annotation: typing.Any) -> type:
     """The type that a flag is parsed with: int for `int | None`."""
     if isinstance(annotation, types.UnionType):
-        (annotation,) = [a for a in typing.get_args(annotation) if a is not types.NoneType]
+        members = typing.get_args(annotation)
+        (annotation,) = [member for member in members if member is not types.NoneType]
     if annotation not in (str, int, float, bool):
         raise TypeError(f"a flag is a str, int, float or bool, not {annotation}")
     return annotation
 
 
-def _boolean(name: str, text: str) -> bool:
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in words:
-        raise UserError(f"--{name}: expected true or false, not {text!r}")
-    return words[text.lower()]
+def _boolean(flag_name: str, typed_value: str) -> bool:
+    word = typed_value.lower()
+    if word in ("true", "1", "yes"):
+        return True
+    if word in ("false", "0", "no"):
+        return False
+    raise UserError(f"--{flag_name}: expected true or false, not {typed_value!r}")
 
 
 def _as_assignments(argv: list[str], flags: dict[str, Flag]) -> list[str]:
@@ -166,28 +176,34 @@ def _as_assignments(argv: list[str], flags: dict[str, Flag]) -> list[str]:
     fire alone takes a stray word as a positional argument, `-m x` for the only flag that begins
     with m, a text flag without a value as 'True', and `--` as the start of its own flags.
     """
-    known = {"config": "config"} | {name: name for name in flags}
-    known |= {flag.alias: flag.name for flag in flags.values() if flag.alias}
     assignments = []
-    words = iter(range(len(argv)))
-    for position in words:
-        word, has_value, value = argv[position].partition("=")
-        name = known.get(word.removeprefix("--").replace("-", "_"))
-        if not word.startswith("--") or name is None:
-            kind = "flag" if word.startswith("-") else "argument"
-            hint = near(word.lstrip("-").replace("-", "_"), flags)
-            raise UserError(f"unknown {kind} {word!r}; {hint}; see --help")
+    words = deque(argv)
+    while words:
+        word, has_value, value = words.popleft().partition("=")
+        name = _known_name(word, flags)
         if not has_value:
-            following = argv[position + 1] if position + 1 < len(argv) else "--"
-            if not following.startswith("--"):
-                value = following
-                next(words)
-            elif name != "config" and flags[name].kind is bool:
+            is_switch = name != "config" and flags[name].kind is bool
+            if words and not words[0].startswith("--"):
+                value = words.popleft()
+            elif is_switch:
                 value = "true"
             else:
                 raise UserError(f"--{name} needs a value")
         assignments.append(f"--{name}={value}")
     return assignments
+
+
+def _known_name(word: str, flags: dict[str, Flag]) -> str:
+    """The flag that a word of the command line names; UserError if there is none."""
+    typed_name = word.lstrip("-").replace("-", "_")
+    if word.startswith("--"):
+        if typed_name == "config" or typed_name in flags:
+            return typed_name
+        for flag in flags.values():
+            if flag.alias and flag.alias == typed_name:
+                return flag.name
+    kind = "flag" if word.startswith("-") else "argument"
+    raise UserError(f"unknown {kind} {word!r}; {near(typed_name, flags)}; see --help")
 
 
 def _read_with_fire(assignments: list[str], flags: dict[str, Flag]) -> dict[str, typing.Any]:
@@ -200,7 +216,8 @@ def _read_with_fire(assignments: list[str], flags: dict[str, Flag]) -> dict[str,
     def collect(**values: typing.Any) -> None:
         typed.update(values)
 
-    collect = SetParseFns(**{flag.name: flag.parse for flag in flags.values()}, config=str)(collect)
+    parse_functions = {flag.name: flag.parse for flag in flags.values()}
+    collect = SetParseFns(**parse_functions, config=str)(collect)
     fire.Fire(collect, command=assignments, name=stage_name())
     return typed
 
@@ -214,14 +231,17 @@ def _read_config(path: str, flags: dict[str, Flag]) -> dict[str, typing.Any]:
     except OSError as e:
         raise UserError(f"{path}: {e.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise UserError(f"{path}: not YAML: {' '.join(str(e).split())}") from None
+        raise UserError(f"{path}: not YAML: {one_line(e)}") from None
     if not isinstance(settings, dict):
         kind = type(settings).__name__
         raise UserError(f"{path}: expected 'flag: value' lines, found a {kind}")
-    for key in settings:
-        if key not in flags:
-            raise UserError(f"{path}: unknown key {key!r}; {near(str(key), flags)}")
-    return {k: flags[k].parse(str(v)) for k, v in settings.items() if v is not None}
+    values = {}
+    for name, setting in settings.items():
+        if name not in flags:
+            raise UserError(f"{path}: unknown key {name!r}; {near(str(name), flags)}")
+        if setting is not None:
+            values[name] = flags[name].parse(str(setting))
+    return values
 
 
 def _arguments(main: Callable, flags: dict[str, Flag], typed: dict) -> dict[str, typing.Any]:
@@ -229,13 +249,15 @@ def _arguments(main: Callable, flags: dict[str, Flag], typed: dict) -> dict[str,
     arguments = {}
     for parameter in inspect.signature(main).parameters.values():
         if dataclasses.is_dataclass(parameter.annotation):
-            group = [flag for flag in flags.values() if flag.parameter == parameter.name]
-            values = {flag.name: typed.get(flag.name, flag.default) for flag in group}
-            arguments[parameter.name] = parameter.annotation(**values)
+            members = {}
+            for flag in flags.values():
+                if flag.parameter == parameter.name:
+                    members[flag.name] = typed.get(flag.name, flag.default)
+            arguments[parameter.name] = parameter.annotation(**members)
         elif parameter.name in typed:
             arguments[parameter.name] = typed[parameter.name]
     return arguments
 
 
-def _interrupt(signum: int, frame: types.FrameType | None) -> typing.NoReturn:
+def _interrupt(signal_number: int, frame: types.FrameType | None) -> typing.NoReturn:
     raise KeyboardInterrupt

@@ -12,15 +12,19 @@ class Shortfall(Exception):
     """The input was fine, but fewer rows could be made than asked for: one line, exit code 3."""
 
 
-def near(word: str, known: Iterable[str]) -> str:
+def near(word: str, known_words: Iterable[str]) -> str:
     """A hint for an unknown word: `did you mean 'algebra'?`, or all words if none is close."""
-    known = [str(name) for name in known]
-    similar = difflib.get_close_matches(str(word), known, n=3, cutoff=0.5)
-    if similar:
-        return f"did you mean {' or '.join(map(repr, similar))}?"
-    return f"known: {', '.join(known)}"
+    known_words = [str(known) for known in known_words]
+    # At 0.5 a swapped or missing letter is close, and another word of the same length is not.
+    similar_words = difflib.get_close_matches(str(word), known_words, n=3, cutoff=0.5)
+    if not similar_words:
+        return f"known: {', '.join(known_words)}"
+    quoted_words = [repr(similar) for similar in similar_words]
+    return f"did you mean {' or '.join(quoted_words)}?"
 
 
 def one_line(error: BaseException, longest: int = 300) -> str:
     """An error's message on one line, or the error's type if it has none."""
-    return " ".join(str(error).split())[:longest] or type(error).__name__
+    words = str(error).split()
+    message = " ".join(words)[:longest]
+    return message or type(error).__name__

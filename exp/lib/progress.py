@@ -32,31 +32,39 @@ def clock(seconds: float) -> str:
         return f"{seconds:.0f}s"
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f}m"
-    hours, rest = divmod(int(seconds), 3600)
-    return f"{hours}h{rest // 60:02d}m"
+    minutes = int(seconds) // 60
+    hours = minutes // 60
+    return f"{hours}h{minutes % 60:02d}m"
 
 
 def reasons(counts: dict[str, int]) -> str:
     """`12 dropped (9 truncated, 3 empty)`, the most frequent reason first."""
-    total = f"{sum(counts.values()):,} dropped"
+    total = sum(counts.values())
+    if not total:
+        return "0 dropped"
     by_frequency = sorted(counts.items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{count:,} {reason}" for reason, count in by_frequency)
-    return f"{total} ({listed})" if listed else total
+    listed_reasons = [f"{count:,} {reason}" for reason, count in by_frequency]
+    return f"{total:,} dropped ({', '.join(listed_reasons)})"
 
 
 class Progress:
     """Rows done, rate, time left and drops: a bar on a terminal, else a line every 30 seconds."""
 
-    def __init__(self, name: str, total: int, done: int):
-        self.name, self.total = name, total
-        self.done = self.done_before = done  # rows of an earlier session say nothing of the rate
+    def __init__(self, file_name: str, total: int, done: int):
+        self.file_name = file_name
+        self.total = total
+        self.done = done
+        self.done_before = done  # rows of an earlier session say nothing of the rate
         self.tokens = 0
-        self.started = self.last_line = time.monotonic()
+        self.started = time.monotonic()
+        self.last_line = self.started
         self.bar = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total, initial=done, desc=name, unit=" rows", dynamic_ncols=True)
+            self.bar = tqdm(
+                desc=file_name, total=total, initial=done, unit=" rows", dynamic_ncols=True
+            )
 
     def advance(self, done: int, tokens: int = 0, dropped: int = 0) -> None:
         """Report that `done` rows are finished in all, `dropped` of them dropped."""
@@ -71,10 +79,13 @@ class Progress:
             say(self._line(now - self.started, dropped))
 
     def _line(self, seconds: float, dropped: int) -> str:
-        rate = (self.done - self.done_before) / seconds
-        left = f"eta {clock((self.total - self.done) / rate)}" if rate else "eta unknown"
-        rows = f"{self.done:,}/{self.total:,} rows"
-        return f"{self.name} {rows}  {rate:.1f}/s  {left}  {dropped} dropped"
+        rows_per_second = (self.done - self.done_before) / seconds
+        time_left = "unknown"
+        if rows_per_second:
+            time_left = clock((self.total - self.done) / rows_per_second)
+        rows_done = f"{self.done:,}/{self.total:,} rows"
+        pace = f"{rows_per_second:.1f}/s  eta {time_left}"
+        return f"{self.file_name} {rows_done}  {pace}  {dropped} dropped"
 
     def close(self) -> None:
         if self.bar:

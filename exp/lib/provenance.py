@@ -45,13 +45,14 @@ def hardware() -> str:
     """The visible GPUs by their names, `2 x NVIDIA H100`, else the number of CPU cores."""
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-        names = Counter(name for name in listed.stdout.splitlines() if name)
+        nvidia_smi = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        gpu_names = Counter(filter(None, nvidia_smi.stdout.splitlines()))
     except (OSError, subprocess.SubprocessError):
-        names = Counter()
-    if not names:
+        gpu_names = Counter()
+    if not gpu_names:
         return f"{os.cpu_count()} CPU cores"
-    return ", ".join(f"{count} x {name}" for name, count in names.items())
+    groups = [f"{count} x {gpu_name}" for gpu_name, count in gpu_names.items()]
+    return ", ".join(groups)
 
 
 def decisions_hash(cases_path: str | Path, decide: Callable) -> str:
@@ -114,25 +115,29 @@ def table(metas: list[dict]) -> dict[str, list[str]]:
         "dropped": [],
     }
     for stage in dict.fromkeys(meta["stage"] for meta in metas):
-        files = [meta for meta in metas if meta["stage"] == stage]
+        stage_metas = [meta for meta in metas if meta["stage"] == stage]
         dropped: Counter[str] = Counter()
-        for meta in files:
+        rows_in = rows_out = 0
+        for meta in stage_metas:
             dropped.update(meta.get("dropped") or {})
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
+            rows_in += meta.get("rows_in", 0)
+            rows_out += meta.get("rows_out", 0)
+        reasons = [f"{count:,} {reason}" for reason, count in dropped.most_common()]
         columns["stage"].append(stage)
-        columns["files"].append(f"{len(files):,}")
-        columns["rows in"].append(f"{sum(meta.get('rows_in', 0) for meta in files):,}")
-        columns["rows out"].append(f"{sum(meta.get('rows_out', 0) for meta in files):,}")
-        columns["dropped"].append(reasons or "–")
+        columns["files"].append(f"{len(stage_metas):,}")
+        columns["rows in"].append(f"{rows_in:,}")
+        columns["rows out"].append(f"{rows_out:,}")
+        columns["dropped"].append(", ".join(reasons) or "–")
     return columns
 
 
 def settings(metas: list[dict]) -> dict[str, dict[str, list]]:
     """{stage: {setting: its distinct values}} over the files of a trace."""
-    stages: dict[str, dict[str, list]] = {}
+    settings_of_stages: dict[str, dict[str, list]] = {}
     for meta in metas:
-        for key, value in meta["settings"].items():
-            values = stages.setdefault(meta["stage"], {}).setdefault(key, [])
-            if value not in values:
-                values.append(value)
-    return stages
+        stage_settings = settings_of_stages.setdefault(meta["stage"], {})
+        for setting, value in meta["settings"].items():
+            distinct_values = stage_settings.setdefault(setting, [])
+            if value not in distinct_values:
+                distinct_values.append(value)
+    return settings_of_stages

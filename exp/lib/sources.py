@@ -12,8 +12,9 @@ SUFFIXES = (".json", ".jsonl", ".parquet")
 def on_hub(source: str) -> bool:
     """Whether `source` names a dataset of the hub, OWNER/NAME, and not a local file."""
     path = Path(source)
-    looks_like_hub = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source)
-    return bool(looks_like_hub) and path.suffix not in SUFFIXES and not path.exists()
+    if path.suffix in SUFFIXES or path.exists():
+        return False
+    return bool(re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source))
 
 
 def load(
@@ -48,10 +49,14 @@ def load(
 
 def _text(place: str, row: dict, column: str) -> str:
     if column not in row:
-        raise UserError(f"{place}: no key {column!r} (has: {', '.join(row) or 'nothing'})")
-    if isinstance(row[column], list | dict):
-        raise UserError(f"{place}: {column!r} is a {type(row[column]).__name__}, not text")
-    return "" if row[column] is None else str(row[column])
+        keys = ", ".join(row) or "nothing"
+        raise UserError(f"{place}: no key {column!r} (has: {keys})")
+    value = row[column]
+    if isinstance(value, list | dict):
+        raise UserError(f"{place}: {column!r} is a {type(value).__name__}, not text")
+    if value is None:
+        return ""
+    return str(value)
 
 
 def _from_file(path: str) -> tuple[list[dict], list[str]]:
