@@ -33,58 +33,68 @@ def change_in_words(change: dict | None) -> str:
     if change is None:
         return ""
     interval = f"[{change['low']:+.1f}, {change['high']:+.1f}]"
-    text = f"{change['difference']:+.1f} {interval} {change['verdict']}"
-    p = change["p"]
-    if p is None:
-        return text
-    return f"{text}, p < 0.001" if p < 0.001 else f"{text}, p = {p:.3f}"
+    verdict = f"{change['difference']:+.1f} {interval} {change['verdict']}"
+    p_value = change["p"]
+    if p_value is None:
+        return verdict
+    if p_value < 0.001:
+        return f"{verdict}, p < 0.001"
+    return f"{verdict}, p = {p_value:.3f}"
 
 
 def model_table(compared: dict) -> list[str]:
     """A row a model, as Markdown."""
     models = compared["models"]
-    titles = {}  # of the layout scores that every model has
+    layout_titles = {}  # of the layout scores that every model has
     for key, title in LAYOUT_TITLES.items():
         if all(model[key] is not None for model in models):
-            titles[key] = title
-    return markdown(as_columns([model_row(model, compared, titles) for model in models]))
+            layout_titles[key] = title
+    table_rows = [model_row(model, compared, layout_titles) for model in models]
+    return markdown(as_columns(table_rows))
 
 
 def model_row(model: dict, compared: dict, layout_titles: dict[str, str]) -> dict[str, str]:
+    """A model's cells by the title of their column."""
     metric = compared["metric"]
     low, high = model["interval"]
-    row = {
+    cells = {
         "model": model["model_type"],
         f"{metric} [95%]": f"{model['accuracy']:.1f}% [{low:.1f}, {high:.1f}]",
     }
-    if metric != "accuracy":
-        row[f"pass@{compared['k']}"] = percent(model["pass_at_k"], 100)
-        row[metric.replace("avg", "maj")] = percent(model["maj_at_n"], 100)
+    if metric != "accuracy":  # with one sample a problem, pass@k and maj@n are the accuracy
+        pass_title = f"pass@{compared['k']}"
+        majority_title = metric.replace("avg", "maj")
+        cells[pass_title] = percent(model["pass_at_k"], 100)
+        cells[majority_title] = percent(model["maj_at_n"], 100)
     for key in comparison.FAILURES:
-        row[key.replace("_", " ")] = percent(model[key], model["samples"])
+        title = key.replace("_", " ")
+        cells[title] = percent(model[key], model["samples"])
     for key, title in layout_titles.items():
-        row[title] = percent(model[key], 100)
-    row["change, points [95%]"] = change_in_words(model["change"]) or "(base)"
-    if len(compared["models"]) > 2:
-        row["from the row above"] = change_in_words(model["step"])
-    return row
+        cells[title] = percent(model[key], 100)
+    cells["change, points [95%]"] = change_in_words(model["change"]) or "(base)"
+    if len(compared["models"]) > 2:  # of two, it would repeat the change
+        cells["from the row above"] = change_in_words(model["step"])
+    return cells
 
 
 def source_table(compared: dict) -> list[str]:
     """A row a source, with every model's score, as Markdown."""
+    source_title = f"{compared['metric']} by source"
     table_rows = []
     for source, figures in compared["sources"].items():
-        row = {f"{compared['metric']} by source": source, "problems": f"{figures['problems']:,}"}
-        for name, accuracy in figures["accuracy"].items():
-            row[name] = percent(accuracy, 100)
-        table_rows.append(row)
+        cells = {source_title: source, "problems": f"{figures['problems']:,}"}
+        for model_type, accuracy in figures["accuracy"].items():
+            cells[model_type] = percent(accuracy, 100)
+        table_rows.append(cells)
     return markdown(as_columns(table_rows))
 
 
 def as_columns(table_rows: list[dict[str, str]]) -> dict[str, list[str]]:
-    columns = {}
-    for title in table_rows[0]:
-        columns[title] = [row[title] for row in table_rows]
+    """The cells of rows that have the same titles, by title."""
+    columns: dict[str, list[str]] = {}
+    for cells in table_rows:
+        for title, cell in cells.items():
+            columns.setdefault(title, []).append(cell)
     return columns
 
 
@@ -92,18 +102,20 @@ def conclusion(compared: dict) -> str:
     """One sentence on the best model that claims no more than the test does."""
     models = {model["model_type"]: model for model in compared["models"]}
     best = models[compared["best_model"]]
-    start = f"Best: {best['model_type']} ({compared['metric']} {best['accuracy']:.1f}%)"
+    opening = f"Best: {best['model_type']} ({compared['metric']} {best['accuracy']:.1f}%)"
     if best["change"]:
-        against = f"against {compared['base_model']}: {change_in_words(best['change'])}"
-        return f"{start}; {against}"
+        change = change_in_words(best["change"])
+        return f"{opening}; against {compared['base_model']}: {change}"
     if len(models) == 1:
-        return f"{start}, the only model"
-    similar = []
-    for name, model in models.items():
-        if model["change"] and model["change"]["verdict"] == "within noise":
-            similar.append(name)
-    rest = f"within noise of it: {', '.join(similar)}" if similar else "every other is a loss"
-    return f"{start}, the base itself; {rest}"
+        return f"{opening}, the only model"
+    similar_models = []
+    for model_type, model in models.items():
+        change = model["change"]
+        if change and change["verdict"] == "within noise":
+            similar_models.append(model_type)
+    if not similar_models:
+        return f"{opening}, the base itself; every other is a loss"
+    return f"{opening}, the base itself; within noise of it: {', '.join(similar_models)}"
 
 
 def draw(compared: dict) -> bytes:
@@ -111,23 +123,28 @@ def draw(compared: dict) -> bytes:
     problems = f"{compared['dataset']} ({compared['problems']:,} problems)"
     label = f"{compared['metric']} on {problems}, 95% interval"
     intervals = [interval_of(model) for model in compared["models"]]
-    return charts.as_png(charts.intervals(label, label, intervals))
+    figure = charts.intervals(label, label, intervals)
+    return charts.as_png(figure)
 
 
 def interval_of(model: dict) -> charts.Interval:
     """A model's row in the picture, with its verdict."""
     low, high = model["interval"]
-    score, change = model["accuracy"], model["change"]
+    accuracy = model["accuracy"]
+    change = model["change"]
     if change:
         verdict = change["verdict"]
-        note = f"{score:.1f}% {change['difference']:+.1f} {verdict}"
+        note = f"{accuracy:.1f}% {change['difference']:+.1f} {verdict}"
     else:
         verdict = "base"
-        note = f"{score:.1f}% (base)"
-    return charts.Interval(model["model_type"], low / 100, score / 100, high / 100, note, verdict)
+        note = f"{accuracy:.1f}% (base)"
+    return charts.Interval(
+        model["model_type"], low / 100, accuracy / 100, high / 100, note, verdict
+    )
 
 
 def check_paths(paths: list[str], results_paths: str, save_path: str) -> None:
+    """UserError unless the results are different files and the output is none of them."""
     if not paths or len(set(paths)) < len(paths):
         expected = "expected one or more different files, separated by commas"
         raise UserError(f"--results_paths {results_paths!r}: {expected}")
@@ -139,8 +156,12 @@ def check_paths(paths: list[str], results_paths: str, save_path: str) -> None:
 def differences_from_first(evaluations: list[Evaluation]) -> list[str]:
     """In words, of each evaluation that differs in more than its model."""
     first, *others = evaluations
-    texts = [comparison.differences(first, other) for other in others]
-    return [text for text in texts if text]
+    differences = []
+    for other in others:
+        difference = comparison.differences(first, other)
+        if difference:
+            differences.append(difference)
+    return differences
 
 
 def main(results_paths: str, save_path: str, base: str = "", allow_different: bool = False):
@@ -152,26 +173,28 @@ def main(results_paths: str, save_path: str, base: str = "", allow_different: bo
     if differences and not allow_different:
         advice = "--allow_different compares them on the problems they share"
         raise UserError(f"{differences[0]}; {advice}")
-    ids = comparison.shared_ids(evaluations)
-    if not ids:
+    problem_ids = comparison.shared_ids(evaluations)
+    problems = len(problem_ids)
+    if not problem_ids:
         raise UserError(f"no problem with the same gold answer is in all of {', '.join(paths)}")
     datasets = [evaluation.results["dataset"] for evaluation in evaluations]
-    dataset = "+".join(dict.fromkeys(datasets))
-    files = "1 result" if len(paths) == 1 else f"{len(paths)} results"
-    say(f"{files} on {dataset} ({len(ids):,} problems) -> {shown_path(save_path)}")
-    for text in differences:
-        say(f"{text}; compared on the {len(ids):,} problems in common")
-    compared = comparison.compare(evaluations, base_evaluation, ids)
+    dataset = "+".join(dict.fromkeys(datasets))  # each once, in order
+    results_read = "1 result" if len(paths) == 1 else f"{len(paths)} results"
+    say(f"{results_read} on {dataset} ({problems:,} problems) -> {shown_path(save_path)}")
+    for difference in differences:
+        say(f"{difference}; compared on the {problems:,} problems in common")
+    compared = comparison.compare(evaluations, base_evaluation, problem_ids)
     compared |= {"dataset": dataset, "differences": differences}
-    picture = Path(save_path).with_suffix(".png")
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    rows.write_whole(picture, draw(compared))
+    picture_path = Path(save_path).with_suffix(".png")
+    picture_path.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_whole(picture_path, draw(compared))
     rows.write_json(save_path, compared)
-    lines = model_table(compared)
+    report_lines = model_table(compared)
     if len(compared["sources"]) > 1:
-        lines += ["", *source_table(compared)]
-    print("\n".join([*lines, "", conclusion(compared)]))
-    say(f"wrote {shown_path(save_path)} and {shown_path(picture)}")
+        report_lines += ["", *source_table(compared)]
+    report_lines += ["", conclusion(compared)]
+    print("\n".join(report_lines))
+    say(f"wrote {shown_path(save_path)} and {shown_path(picture_path)}")
 
 
 if __name__ == "__main__":

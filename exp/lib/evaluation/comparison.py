@@ -29,17 +29,22 @@ class Evaluation:
     results: dict
     records: dict[str, dict]
 
-    def counts(self, ids: list[str]) -> metrics.Counts:
+    def counts(self, problem_ids: list[str]) -> metrics.Counts:
         """(right samples, samples) of each of these problems."""
-        chosen = [self.records[problem_id] for problem_id in ids]
-        return [(record["n_correct"], record["n_total"]) for record in chosen]
+        counts = []
+        for problem_id in problem_ids:
+            record = self.records[problem_id]
+            counts.append((record["n_correct"], record["n_total"]))
+        return counts
 
-    def accuracy(self, ids: list[str]) -> float:
+    def accuracy(self, problem_ids: list[str]) -> float:
         """avg@n over these problems, in percent."""
-        return _in_percent(metrics.avg_at_n(self.counts(ids)))
+        counts = self.counts(problem_ids)
+        return _in_percent(metrics.avg_at_n(counts))
 
-    def fewest_samples(self, ids: list[str]) -> int:
-        return min(self.records[problem_id]["n_total"] for problem_id in ids)
+    def fewest_samples(self, problem_ids: list[str]) -> int:
+        """The samples of that one of these problems which has the fewest."""
+        return min(samples for _, samples in self.counts(problem_ids))
 
     def gold_of(self, problem_id: str) -> str:
         return self.records[problem_id]["ground_truth"]
@@ -51,17 +56,18 @@ class Evaluation:
 
 def read_all(paths: list[str]) -> list[Evaluation]:
     """The evaluations under distinct names; UserError says what is wrong with a file."""
-    files = [_read_file(path) for path in paths]
-    types = [results["model_type"] for results, _ in files]
-    names = _distinct_names(types, paths)
+    contents = [_read_file(path) for path in paths]
+    model_types = [results["model_type"] for results, _ in contents]
+    names = _distinct_names(model_types, paths)
     evaluations = []
-    for path, name, (results, records) in zip(paths, names, files, strict=True):
-        evaluations.append(Evaluation(path, name, results, records))
+    for path, name, (results, records) in zip(paths, names, contents, strict=True):
+        evaluation = Evaluation(path, name, results, records)
+        evaluations.append(evaluation)
     return evaluations
 
 
 def _read_file(path: str) -> tuple[dict, dict[str, dict]]:
-    """(results, records by the problem's id)."""
+    """The two parts of a result file: (results, records by the problem's id)."""
     content = _read_json(path)
     for key in ("results", "records"):
         part = content.get(key) if isinstance(content, dict) else None
@@ -73,149 +79,176 @@ def _read_file(path: str) -> tuple[dict, dict[str, dict]]:
     for number, record in content["records"].items():
         place = f"{path}: record {number}"
         _check_record(place, record)
-        if record["id"] in records:
-            raise UserError(f"{place}: id {record['id']} is there twice")
-        records[record["id"]] = record
+        problem_id = record["id"]
+        if problem_id in records:
+            raise UserError(f"{place}: id {problem_id} is there twice")
+        records[problem_id] = record
     return results, records
 
 
 def _read_json(path: str):
     try:
         return json.loads(Path(path).read_bytes())
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}") from None
-    except ValueError as e:
-        raise UserError(f"{path}: torn or not JSON ({e}); run its evaluation again") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: torn or not JSON ({error}); run its evaluation again") from None
 
 
 def _check_record(place: str, record: dict) -> None:
+    """UserError, naming `place`, for a key that is missing or a count that cannot be."""
     _require_keys(place, record, RECORD_KEYS)
     right, samples = record["n_correct"], record["n_total"]
     if samples == 0 or not 0 <= right <= samples:
         raise UserError(f"{place}: {right} right of {samples} samples")
 
 
-def _require_keys(place: str, value: dict, keys: tuple[str, ...]) -> None:
+def _require_keys(place: str, content: dict, keys: tuple[str, ...]) -> None:
     for key in keys:
-        if key not in value:
-            raise UserError(f"{place}: no key {key!r} (has: {', '.join(value)})")
+        if key not in content:
+            known_keys = ", ".join(content)
+            raise UserError(f"{place}: no key {key!r} (has: {known_keys})")
 
 
-def _distinct_names(types: list[str], paths: list[str]) -> list[str]:
+def _distinct_names(model_types: list[str], paths: list[str]) -> list[str]:
     """The model types; with the file's stem, or else its path, where several are the same."""
-    type_counts = Counter(types)
+    type_counts = Counter(model_types)
     names = []
-    for model_type, path in zip(types, paths, strict=True):
+    for model_type, path in zip(model_types, paths, strict=True):
         is_unique = type_counts[model_type] == 1
-        names.append(model_type if is_unique else f"{model_type}:{Path(path).stem}")
+        stem = Path(path).stem
+        names.append(model_type if is_unique else f"{model_type}:{stem}")
     name_counts = Counter(names)
-    for place, name in enumerate(names):
-        if name_counts[name] > 1:
-            names[place] = f"{types[place]}:{paths[place]}"
-    return names
+    distinct_names = []
+    for name, model_type, path in zip(names, model_types, paths, strict=True):
+        is_unique = name_counts[name] == 1
+        distinct_names.append(name if is_unique else f"{model_type}:{path}")
+    return distinct_names
 
 
 def choose_base(evaluations: list[Evaluation], base: str) -> Evaluation:
     """The evaluation whose name or model type is `base`; the first if it is empty."""
     if not base:
         return evaluations[0]
-    matches = [e for e in evaluations if base in (e.name, e.results["model_type"])]
+    matches = []
+    for evaluation in evaluations:
+        if base in (evaluation.name, evaluation.results["model_type"]):
+            matches.append(evaluation)
     if not matches:
         names = [evaluation.name for evaluation in evaluations]
         raise UserError(f"no result of --base {base!r}; {near(base, names)}")
     if len(matches) > 1:
-        names = ", ".join(evaluation.name for evaluation in matches)
+        names = ", ".join(match.name for match in matches)
         raise UserError(f"--base {base!r} is {len(matches)} files; give one of: {names}")
     return matches[0]
 
 
 def differences(first: Evaluation, other: Evaluation) -> str:
     """What besides the model differs between two evaluations, in words; empty if nothing does."""
-    parts = _different_problems(first, other) + _different_settings(first, other)
-    if not parts:
+    phrases = _different_problems(first, other) + _different_settings(first, other)
+    if not phrases:
         return ""
-    return f"{first.path} and {other.path} differ in {'; '.join(parts)}"
+    listed = "; ".join(phrases)
+    return f"{first.path} and {other.path} differ in {listed}"
 
 
 def _different_problems(first: Evaluation, other: Evaluation) -> list[str]:
-    parts = []
-    unshared = sorted(first.records.keys() ^ other.records.keys())
-    if unshared:
-        example = unshared[0]
+    """At most two phrases: problems that only one has, and problems with two gold answers."""
+    phrases = []
+    unshared_ids = sorted(first.records.keys() ^ other.records.keys())
+    if unshared_ids:
+        example = unshared_ids[0]
         owner = first if example in first.records else other
-        parts.append(f"{len(unshared)} ids, such as {example} (only in {owner.path})")
-    contested = []
-    for problem_id, record in first.records.items():
+        phrases.append(f"{len(unshared_ids)} ids, such as {example} (only in {owner.path})")
+    contested_ids = []
+    for problem_id in first.records:
         is_in_both = problem_id in other.records
-        if is_in_both and not other.has_gold(problem_id, record["ground_truth"]):
-            contested.append(problem_id)
-    if contested:
-        example = contested[0]
+        if is_in_both and not other.has_gold(problem_id, first.gold_of(problem_id)):
+            contested_ids.append(problem_id)
+    if contested_ids:
+        example = contested_ids[0]
         golds = f"({first.gold_of(example)!r}, {other.gold_of(example)!r})"
-        parts.append(f"ground_truth of {len(contested)} ids, such as {example} {golds}")
-    return parts
+        count = len(contested_ids)
+        phrases.append(f"ground_truth of {count} ids, such as {example} {golds}")
+    return phrases
 
 
 def _different_settings(first: Evaluation, other: Evaluation) -> list[str]:
-    parts = []
+    """`temperature (0.0, 0.3)` for each setting that differs."""
+    phrases = []
     for key in ("dataset", *SETTINGS, "grader"):
-        ours, theirs = first.results.get(key), other.results.get(key)
-        if ours != theirs:
-            parts.append(f"{key} ({ours}, {theirs})")
-    return parts
+        first_value = first.results.get(key)
+        other_value = other.results.get(key)
+        if first_value != other_value:
+            phrases.append(f"{key} ({first_value}, {other_value})")
+    return phrases
 
 
 def shared_ids(evaluations: list[Evaluation]) -> list[str]:
     """The problems that all have with the same gold answer, in the order of the first."""
     first, *others = evaluations
-    ids = []
+    problem_ids = []
     for problem_id in first.records:
         gold = first.gold_of(problem_id)
         if all(other.has_gold(problem_id, gold) for other in others):
-            ids.append(problem_id)
-    return ids
+            problem_ids.append(problem_id)
+    return problem_ids
 
 
-def compare(evaluations: list[Evaluation], base: Evaluation, ids: list[str]) -> dict:
+def compare(evaluations: list[Evaluation], base: Evaluation, problem_ids: list[str]) -> dict:
     """Every model's summary, the best one (among equals the base), and the scores by source."""
-    k = min(evaluation.fewest_samples(ids) for evaluation in evaluations)
-    models = []
+    # pass@k is defined for all models only up to the fewest samples of any problem.
+    k = min(evaluation.fewest_samples(problem_ids) for evaluation in evaluations)
+    summaries = []
     previous = None
     for evaluation in evaluations:
-        models.append(_summarize(evaluation, base, previous, ids, k))
+        summary = _summarize(evaluation, base, previous, problem_ids, k)
+        summaries.append(summary)
         previous = evaluation
-    best = max(models, key=lambda model: (model["accuracy"], model["change"] is None))
-    tests = [model["change"]["test"] for model in models if model["change"]]
+    best = max(summaries, key=_rank)
+    tests = [summary["change"]["test"] for summary in summaries if summary["change"]]
+    distinct_tests = dict.fromkeys(tests)
+    sample_numbers = {summary["n_sampling"] for summary in summaries}
     return {
         "best_model": best["model_type"],
         "base_model": base.name,
-        "problems": len(ids),
-        "metric": _metric_name({model["n_sampling"] for model in models}),
+        "problems": len(problem_ids),
+        "metric": _metric_name(sample_numbers),
         "k": k,
-        "test": ", ".join(dict.fromkeys(tests)) or None,
-        "models": models,
-        "sources": _by_source(evaluations, ids),
+        "test": ", ".join(distinct_tests) or None,
+        "models": summaries,
+        "sources": _by_source(evaluations, problem_ids),
         "files": [evaluation.path for evaluation in evaluations],
     }
 
 
+def _rank(summary: dict) -> tuple[float, bool]:
+    """What the best model has most of: accuracy, and among equals being the base."""
+    is_base = summary["change"] is None
+    return summary["accuracy"], is_base
+
+
 def _metric_name(sample_numbers: set[int]) -> str:
+    """`accuracy` for one sample a problem, `avg@8` for eight, `avg@n` where models differ."""
     if len(sample_numbers) > 1:
         return "avg@n"
-    (n,) = sample_numbers
-    return "accuracy" if n == 1 else f"avg@{n}"
+    (n_sampling,) = sample_numbers
+    return "accuracy" if n_sampling == 1 else f"avg@{n_sampling}"
 
 
-def _by_source(evaluations: list[Evaluation], ids: list[str]) -> dict[str, dict]:
+def _by_source(evaluations: list[Evaluation], problem_ids: list[str]) -> dict[str, dict]:
     """The number of problems and every model's accuracy for each part of the benchmark."""
+    first = evaluations[0]
     ids_by_source: dict[str, list[str]] = {}
-    for problem_id in ids:
-        source = evaluations[0].records[problem_id]["source_dataset"]
+    for problem_id in problem_ids:
+        source = first.records[problem_id]["source_dataset"]
         ids_by_source.setdefault(source, []).append(problem_id)
     sources = {}
-    for source, part in ids_by_source.items():
-        accuracy = {evaluation.name: evaluation.accuracy(part) for evaluation in evaluations}
-        sources[source] = {"problems": len(part), "accuracy": accuracy}
+    for source, source_ids in ids_by_source.items():
+        accuracies = {}
+        for evaluation in evaluations:
+            accuracies[evaluation.name] = evaluation.accuracy(source_ids)
+        sources[source] = {"problems": len(source_ids), "accuracy": accuracies}
     return sources
 
 
@@ -223,37 +256,44 @@ def _summarize(
     evaluation: Evaluation,
     base: Evaluation,
     previous: Evaluation | None,
-    ids: list[str],
+    problem_ids: list[str],
     k: int,
 ) -> dict:
-    """One model's scores over `ids` in percent, with its changes in points.
+    """One model's scores over `problem_ids` in percent, with its changes in points.
 
     `change` is against the base, `step` against the model before it in the list. A figure that the
-    file gives only over more problems than `ids` is None.
+    file gives only over more problems than `problem_ids` is None.
     """
-    counts = evaluation.counts(ids)
+    counts = evaluation.counts(problem_ids)
     low, high = metrics.interval(counts)
+    pass_at_k = metrics.pass_at_k(counts, k)
     summary = {
         "model_type": evaluation.name,
         "model": evaluation.results["model"],
         "file": evaluation.path,
         "n_sampling": evaluation.results["n_sampling"],
-        "accuracy": evaluation.accuracy(ids),
+        "accuracy": evaluation.accuracy(problem_ids),
         "interval": [_in_percent(low), _in_percent(high)],
-        "pass_at_k": _in_percent(metrics.pass_at_k(counts, k)),
+        "pass_at_k": _in_percent(pass_at_k),
         "samples": sum(samples for _, samples in counts),
     }
-    has_all_problems = len(ids) == len(evaluation.records)
+    has_all_problems = len(problem_ids) == len(evaluation.records)
     for key in ("maj_at_n", *FAILURES, *LAYOUT_SCORES):
         summary[key] = evaluation.results.get(key) if has_all_problems else None
-    summary["change"] = None if evaluation is base else _change(base, evaluation, ids)
-    summary["step"] = _change(previous, evaluation, ids) if previous else None
+    summary["change"] = None
+    if evaluation is not base:
+        summary["change"] = _change(base, evaluation, problem_ids)
+    summary["step"] = None
+    if previous:
+        summary["step"] = _change(previous, evaluation, problem_ids)
     return summary
 
 
-def _change(before: Evaluation, after: Evaluation, ids: list[str]) -> dict:
+def _change(before: Evaluation, after: Evaluation, problem_ids: list[str]) -> dict:
     """The paired test's figures, the differences in points."""
-    change = asdict(metrics.compare(before.counts(ids), after.counts(ids)))
+    counts_before = before.counts(problem_ids)
+    counts_after = after.counts(problem_ids)
+    change = asdict(metrics.compare(counts_before, counts_after))
     for key in ("difference", "low", "high"):
         change[key] = _in_percent(change[key])
     return change
