@@ -23,22 +23,31 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from lib import cli, progress, rows
+from lib import cli, rows
 from lib.errors import UserError, near
 from lib.output import Output
 from lib.parallel import ProcessPool
+from lib.progress import Progress
 from lib.quality import cleaning, contamination, rules
 
 CHUNK = 500  # rows whose texts a worker examines at a time: some 50 ms
 
 
-def rules_by_name(names: str) -> list[str]:
+def rules_by_name(rule_names: str) -> list[str]:
     """The rules that `a,b` names; UserError for one that is none."""
-    skipped_rules = cli.comma_list(names)
+    skipped_rules = cli.comma_list(rule_names)
     for rule in skipped_rules:
         if rule not in rules.RULES:
             raise UserError(f"--skip_rules: no rule {rule!r}; {near(rule, rules.RULES)}")
     return skipped_rules
+
+
+def read_all_questions(benchmark_paths: list[str]) -> list[tuple[str, str]]:
+    """(FILE:LINE, question) of every benchmark."""
+    questions = []
+    for path in benchmark_paths:
+        questions += contamination.read_questions(path)
+    return questions
 
 
 def count_rows(paths: list[str]) -> int:
@@ -50,20 +59,28 @@ def count_rows(paths: list[str]) -> int:
     return total
 
 
+def stream_all(paths: list[str]) -> Iterator[tuple[str, dict]]:
+    """(FILE:LINE, row) of every row of the files, one after the other."""
+    for path in paths:
+        yield from rows.stream(path)
+
+
 def clean(pool: ProcessPool, paths: list[str]) -> Iterator[tuple[str, dict, cleaning.Decision]]:
     """(FILE:LINE, row, decision) of every row in order; the pool examines the texts."""
     decider = cleaning.Decider()
-    examined_now: deque = deque()  # chunks of rows, of which the pool has the texts only
+    # Rows wait here while the pool has their texts: only these are sent to other processes.
+    waiting_chunks: deque[list[tuple[str, dict]]] = deque()
 
     def chunks_of_texts() -> Iterator[list[str]]:
-        placed_rows = itertools.chain.from_iterable(map(rows.stream, paths))
+        placed_rows = stream_all(paths)
         while chunk := list(itertools.islice(placed_rows, CHUNK)):
-            examined_now.append(chunk)
+            waiting_chunks.append(chunk)
             yield [row["instruction"] for _, row in chunk]
 
     for texts, findings in pool.map(chunks_of_texts()):
-        chunk = examined_now.popleft()
-        placed_texts = [(place, text) for (place, _), text in zip(chunk, texts, strict=True)]
+        chunk = waiting_chunks.popleft()
+        places = [place for place, _ in chunk]
+        placed_texts = list(zip(places, texts, strict=True))
         decisions = decider.decide(placed_texts, findings)
         for (place, row), decision in zip(chunk, decisions, strict=True):
             yield place, row, decision
@@ -76,28 +93,46 @@ def show_dropped(out: Output, count: int) -> None:
     """
     if not count or not out.dropped_path.exists():
         return
-    nearest: dict[str, list[tuple[float, int, dict]]] = {}
-    for number, (_, row) in enumerate(rows.stream(str(out.dropped_path))):
-        heap = nearest.setdefault(row["why"], [])
-        heapq.heappush(heap, (-(row["score"] or 0), -number, row))
+    by_reason = nearest_dropped(str(out.dropped_path), count)
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_reason))
+    shown_rows = filter(None, in_turn)  # where a reason has fewer rows than another there is None
+    for dropped_row in itertools.islice(shown_rows, count):
+        print(shown_beside_partner(dropped_row))
+
+
+def nearest_dropped(dropped_path: str, count: int) -> list[list[dict]]:
+    """For each reason up to `count` of its rows: the lowest scores first, and of equals the first.
+
+    Only these are held in memory, however many were dropped.
+    """
+    heaps: dict[str, list[tuple[float, int, dict]]] = {}
+    for row_number, (_, row) in enumerate(rows.stream(dropped_path)):
+        heap = heaps.setdefault(row["why"], [])
+        score = row["score"] or 0
+        # The smallest entry of a heap goes first: here the highest score, so both are negative.
+        heapq.heappush(heap, (-score, -row_number, row))
         if len(heap) > count:
             heapq.heappop(heap)
-    by_reason = [sorted(heap, reverse=True) for heap in nearest.values()]
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_reason))
-    for _, _, row in itertools.islice(filter(None, in_turn), count):
-        print(shown_beside_partner(row))
+    by_reason = []
+    for heap in heaps.values():
+        lowest_first = sorted(heap, reverse=True)
+        by_reason.append([row for _, _, row in lowest_first])
+    return by_reason
 
 
-def shown_beside_partner(row: dict) -> str:
+def shown_beside_partner(dropped_row: dict) -> str:
     """A dropped row and its partner in two columns, under the reason."""
-    width = max(30, (shutil.get_terminal_size((160, 24)).columns - 3) // 2)
-    partner = row["partner"] or {"place": "", "instruction": ""}
-    alike = "" if row["score"] is None else f", {row['score']:.2f} alike"
-    lines = [f"\n{row['why']}{alike}"]
-    left = [row["place"], *wrapped(row["instruction"], width)]
-    right = [partner["place"], *wrapped(partner["instruction"], width)]
-    for left_line, right_line in itertools.zip_longest(left, right, fillvalue=""):
-        lines.append(f"{left_line:<{width}} | {right_line}".rstrip(" |"))
+    terminal = shutil.get_terminal_size((160, 24))
+    width = max(30, (terminal.columns - len(" | ")) // 2)
+    partner = dropped_row["partner"] or {"place": "", "instruction": ""}
+    score = dropped_row["score"]
+    alike = "" if score is None else f", {score:.2f} alike"
+    lines = ["", f"{dropped_row['why']}{alike}"]
+    left_column = [dropped_row["place"], *wrapped(dropped_row["instruction"], width)]
+    right_column = [partner["place"], *wrapped(partner["instruction"], width)]
+    for left, right in itertools.zip_longest(left_column, right_column, fillvalue=""):
+        line = f"{left:<{width}} | {right}"
+        lines.append(line.rstrip(" |"))
     return "\n".join(lines)
 
 
@@ -118,36 +153,40 @@ def main(
     audit: int = 0,
     overwrite: bool = False,
 ):
-    paths, benchmark_paths = cli.comma_list(ins_data_path), cli.comma_list(benchmarks)
+    paths = cli.comma_list(ins_data_path)
+    benchmark_paths = cli.comma_list(benchmarks)
     if not paths:
         raise UserError(f"--ins_data_path {ins_data_path!r}: at least one file")
     if audit < 0:
         raise UserError(f"--audit {audit}: a number of rows")
     skipped_rules = rules_by_name(skip_rules)
-    settings = asdict(limits) | {"skip_rules": sorted(skipped_rules), "same_numbers": same_numbers}
-    settings |= {"benchmarks": len(benchmark_paths), "cleaner": cleaning.version()}
+    settings = {
+        **asdict(limits),
+        "skip_rules": sorted(skipped_rules),
+        "same_numbers": same_numbers,
+        "benchmarks": len(benchmark_paths),
+        "cleaner": cleaning.version(),
+    }
     out = Output(save_path, "clean_ins", settings, (*paths, *benchmark_paths), overwrite)
     what = f"problems of {len(paths)} files, against {len(benchmark_paths)} benchmarks"
     if out.announce(what):
         show_dropped(out, audit)
         return
-    questions = []
-    for path in benchmark_paths:
-        questions += contamination.read_questions(path)
+    questions = read_all_questions(benchmark_paths)
     total = count_rows(paths)
     examiner = cleaning.Examiner(limits, frozenset(skipped_rules), questions, same_numbers)
     with ProcessPool(examiner.examine) as pool:
         out.open()
-        shown = progress.Progress(out.path.name, total, len(out))
-        for key, (place, row, decision) in enumerate(clean(pool, paths)):
+        progress = Progress(out.path.name, total, len(out))
+        for row_key, (place, row, decision) in enumerate(clean(pool, paths)):
             # What an earlier session wrote is decided again: the rows behind it depend on it.
-            if key in out:
+            if row_key in out:
                 continue
             if decision.why:
                 row |= {"place": place, "partner": decision.partner, "score": decision.score}
-            out.add(key, row, decision.why)
-            shown.advance(len(out), dropped=out.dropped.total())
-        shown.close()
+            out.add(row_key, row, decision.why)
+            progress.advance(len(out), dropped=out.dropped.total())
+        progress.close()
     if out.dropped.total() == total:
         out.abandon()
     out.finish(total)

@@ -41,7 +41,7 @@ class Examiner:
     ):
         self.limits = limits
         self.skipped_rules = skipped_rules
-        self.benchmarks = None
+        self.benchmarks = None  # the search is left out where there is nothing to find
         if questions:
             self.benchmarks = contamination.Benchmarks(questions, same_numbers)
 
@@ -61,7 +61,7 @@ class Decider:
 
     def __init__(self):
         self.compared_texts = duplicates.KeptTexts()
-        self.places: list[str] = []
+        self.places: list[str] = []  # of all rows up to now
         # The questions of the rows that are in a benchmark. Later rows are compared with these rows
         # too, and a near-duplicate of one is in that benchmark.
         self.questions: dict[int, dict] = {}
@@ -70,10 +70,10 @@ class Decider:
         self, placed_texts: list[tuple[str, str]], findings: list[Finding]
     ) -> list[Decision]:
         """The decisions on the next rows, each given as (FILE:LINE, text)."""
-        to_compare = []
+        sound_texts: list[str | None] = []  # no row repeats one that broke a rule
         for (_, text), finding in zip(placed_texts, findings, strict=True):
-            to_compare.append(None if finding.broken_rule else text)
-        matches = self.compared_texts.match(to_compare)
+            sound_texts.append(None if finding.broken_rule else text)
+        matches = self.compared_texts.match(sound_texts)
         decisions = []
         for (place, text), finding, match in zip(placed_texts, findings, matches, strict=True):
             self.places.append(place)
@@ -87,17 +87,21 @@ class Decider:
         if finding.broken_rule:
             return Decision(finding.broken_rule)
         if finding.hit:
-            question = {"place": finding.hit.place, "instruction": finding.hit.question}
-            self.questions[len(self.places) - 1] = question
-            return Decision("in benchmark", question, finding.hit.score)
+            hit = finding.hit
+            question = {"place": hit.place, "instruction": hit.question}
+            last_row = len(self.places) - 1
+            self.questions[last_row] = question
+            return Decision("in benchmark", question, hit.score)
         if match is None:
             return Decision()
         score = round(match.score, 4)
         if match.partner in self.questions:
-            return Decision("in benchmark", self.questions[match.partner], score)
+            question = self.questions[match.partner]
+            return Decision("in benchmark", question, score)
         partner = {"place": self.places[match.partner], "instruction": match.text}
-        is_repeat = normalised(text) == normalised(match.text)
-        return Decision("repeat" if is_repeat else "near-duplicate", partner, score)
+        if normalised(text) == normalised(match.text):
+            return Decision("repeat", partner, score)
+        return Decision("near-duplicate", partner, score)
 
 
 def version() -> str:
@@ -110,16 +114,20 @@ def version() -> str:
 
 def decide_case(case: dict) -> list[list]:
     """[why, partner's place, score] of each of a case's `texts`, against its `questions`."""
+    texts = case["texts"]
     questions = _numbered("question", case.get("questions", []))
     same_numbers = case.get("same_numbers", False)
-    examiner = Examiner(rules.Limits(), frozenset(), questions, same_numbers)
-    findings = examiner.examine(case["texts"])
+    nothing_skipped: frozenset[str] = frozenset()
+    examiner = Examiner(rules.Limits(), nothing_skipped, questions, same_numbers)
+    findings = examiner.examine(texts)
+    placed_texts = _numbered("text", texts)
     outcomes = []
-    for why, partner, score in Decider().decide(_numbered("text", case["texts"]), findings):
-        place = partner["place"] if partner else None
-        outcomes.append([why, place, score])
+    for why, partner, score in Decider().decide(placed_texts, findings):
+        partner_place = partner["place"] if partner else None
+        outcomes.append([why, partner_place, score])
     return outcomes
 
 
-def _numbered(name: str, texts: list[str]) -> list[tuple[str, str]]:
-    return [(f"{name} {number}", text) for number, text in enumerate(texts, 1)]
+def _numbered(label: str, texts: list[str]) -> list[tuple[str, str]]:
+    """(`LABEL 1`, text), (`LABEL 2`, text), …, as rows of a file would be placed."""
+    return [(f"{label} {number}", text) for number, text in enumerate(texts, 1)]

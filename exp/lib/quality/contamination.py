@@ -19,10 +19,11 @@ from lib.quality.wording import is_bare, is_number, signs, squeezed, words
 
 # A file's questions are in the first of these columns that it has.
 COLUMNS = ("question", "problem", "instruction", "prompt")
-GRAM = 3  # words: with a word put in every seven, five of seven n-grams are whole
+NGRAM_WORDS = 3  # with a word put in every seven, five of seven n-grams are whole
 # N-grams that more than 20 questions have say little (`how many 0`), but of each question at least
 # its 8 rarest are kept.
-COMMON, FEWEST = 20, 8
+COMMON = 20
+FEWEST_KEPT = 8
 # Least share of a question's n-grams: .6 are left with every eighth word another, .7 with one put
 # in every seven.
 SHARED = 0.2
@@ -56,85 +57,86 @@ class Benchmarks:
 
     def __init__(self, questions: list[tuple[str, str]], same_numbers: bool = False):
         self.same_numbers = same_numbers
-        self.questions = [_Question(place, text, words(text)) for place, text in questions]
-        self.by_letters = {}
-        masked, nameless = [], []
-        for number, question in enumerate(self.questions):
-            self.by_letters[squeezed(question.text)] = number
-            masked.append(mask(question.words))
-            nameless.append(mask(question.words, names(question.text)))
-        self.masked_index = _Index(masked)
-        self.nameless_index = _Index(nameless)
+        self.questions: list[_Question] = []
+        self.indices_by_letters: dict[str, int] = {}
+        masked_questions, nameless_questions = [], []
+        for question_index, (place, text) in enumerate(questions):
+            question_words = words(text)
+            self.questions.append(_Question(place, text, question_words))
+            self.indices_by_letters[squeezed(text)] = question_index
+            masked_questions.append(mask(question_words))
+            nameless_questions.append(mask(question_words, names(text)))
+        self.masked_index = _Index(masked_questions)
+        self.nameless_index = _Index(nameless_questions)
 
     def find(self, text: str) -> Hit | None:
         """The question most like the text, or None where none is alike enough."""
         if is_bare(text):
-            number = self.by_letters.get(squeezed(text))
-            if number is not None:
-                return self._hit(number, 1.0)
-        text_words = words(text)
-        hit = self._find_in(self.masked_index, mask(text_words), text, text_words, ALIKE)
+            question_index = self.indices_by_letters.get(squeezed(text))
+            if question_index is not None:
+                return self._hit(question_index, 1.0)
+        problem = _Text(text, words(text))
+        masked_words = mask(problem.words)
+        hit = self._find_in(self.masked_index, masked_words, problem, ALIKE)
         if hit:
             return hit
         text_names = names(text)
         if not text_names:
             return None
-        nameless = mask(text_words, text_names)
-        return self._find_in(self.nameless_index, nameless, text, text_words, ALIKE_NAMELESS)
+        nameless_words = mask(problem.words, text_names)
+        return self._find_in(self.nameless_index, nameless_words, problem, ALIKE_NAMELESS)
 
-    def _hit(self, number: int, score: float) -> Hit:
-        question = self.questions[number]
+    def _hit(self, question_index: int, score: float) -> Hit:
+        question = self.questions[question_index]
         return Hit(question.place, question.text, round(score, 4))
 
     def _find_in(
-        self,
-        index: "_Index",
-        masked_words: list[str],
-        text: str,
-        text_words: list[str],
-        least: float,
+        self, index: "_Index", masked_words: list[str], problem: "_Text", least_ratio: float
     ) -> Hit | None:
+        """The best hit among the wordings of an index, whose words are masked in the same way."""
         best = None
+        best_score = 0.0
         masked_text = " ".join(masked_words)
         for candidate in index.candidates(masked_words):
-            score, is_whole = _ratio(masked_text, index.wordings[candidate], least)
-            if score <= (best.score if best else 0):
+            ratio, is_whole = _ratio(masked_text, index.wordings[candidate], least_ratio)
+            if ratio <= best_score:
                 continue
-            for number in index.questions[candidate]:
-                if self._agree(number, text, text_words, score, is_whole, least):
-                    best = self._hit(number, score)
+            for question_index in index.questions[candidate]:
+                question = self.questions[question_index]
+                if self._is_copy(problem, question, ratio, is_whole, least_ratio):
+                    best = self._hit(question_index, ratio)
+                    best_score = best.score
                     break
         return best
 
-    def _agree(
+    def _is_copy(
         self,
-        number: int,
-        text: str,
-        text_words: list[str],
-        score: float,
+        problem: "_Text",
+        question: "_Question",
+        ratio: float,
         is_whole: bool,
-        least: float,
+        least_ratio: float,
     ) -> bool:
-        """Whether numbers and signs allow that the text, or a part of it, is question `number`.
+        """Whether numbers and signs allow that the problem, or a part of it, is the question.
 
         `Solve 18x + 17 = 17x + 36` is not `Solve x^2 - 5x + 6 = 0`: of a short question little is
         left but masked numbers.
         """
-        question = self.questions[number]
-        its_numbers = list(filter(is_number, question.words))
-        numbers = list(filter(is_number, text_words))
-        is_short = len(question.words) - len(its_numbers) < SHORT
-        if self.same_numbers and f" {' '.join(its_numbers)} " not in f" {' '.join(numbers)} ":
+        question_numbers = list(filter(is_number, question.words))
+        problem_numbers = list(filter(is_number, problem.words))
+        if self.same_numbers and not _is_run_of(question_numbers, problem_numbers):
             return False
-        if is_whole and len(its_numbers) > 1 and sorted(its_numbers) == sorted(numbers):
-            return score >= ALIKE_NUMBERS
-        if score < least:
+        has_numbers = is_whole and len(question_numbers) > 1
+        if has_numbers and sorted(question_numbers) == sorted(problem_numbers):
+            return ratio >= ALIKE_NUMBERS
+        if ratio < least_ratio:
             return False
+        is_short = len(question.words) - len(question_numbers) < SHORT
         if not is_short:
             return True
-        if Counter(its_numbers) <= Counter(numbers):
-            return is_whole or score >= CONTAINED
-        return is_whole and signs(text) == signs(question.text)
+        if Counter(question_numbers) <= Counter(problem_numbers):
+            return is_whole or ratio >= CONTAINED
+        return is_whole and signs(problem.text) == signs(question.text)
 
 
 class _Question(NamedTuple):
@@ -143,51 +145,57 @@ class _Question(NamedTuple):
     words: list[str]
 
 
+class _Text(NamedTuple):
+    text: str
+    words: list[str]
+
+
 class _Index:
-    """Distinct wordings, the numbers of the questions that have each, and their n-grams."""
+    """Distinct wordings, the indices of the questions that have each, and their n-grams."""
 
     def __init__(self, masked_questions: list[list[str]]):
         questions_of: dict[str, list[int]] = {}
-        for number, masked_words in enumerate(masked_questions):
-            questions_of.setdefault(" ".join(masked_words), []).append(number)
+        for question_index, masked_words in enumerate(masked_questions):
+            masked_text = " ".join(masked_words)
+            questions_of.setdefault(masked_text, []).append(question_index)
         self.wordings = list(questions_of)
         self.questions = list(questions_of.values())
-        grams_of = [list(dict.fromkeys(_ngrams(text.split()))) for text in self.wordings]
-        frequency = Counter()
-        for grams in grams_of:
-            frequency.update(grams)
+        ngrams_of: list[list[tuple[str, ...]]] = []
+        frequency: Counter[tuple[str, ...]] = Counter()  # in how many wordings an n-gram is
+        for wording in self.wordings:
+            distinct_ngrams = list(dict.fromkeys(_ngrams(wording.split())))
+            ngrams_of.append(distinct_ngrams)
+            frequency.update(distinct_ngrams)
         self.wordings_with: dict[tuple[str, ...], list[int]] = {}
         self.least_shared: list[float] = []
-        for wording, grams in enumerate(grams_of):
-            rarest_first = sorted(grams, key=frequency.__getitem__)
-            rare = sum(frequency[gram] <= COMMON for gram in grams)
-            telling = rarest_first[: max(FEWEST, rare)]
-            self.least_shared.append(SHARED * len(telling))
-            for gram in telling:
-                self.wordings_with.setdefault(gram, []).append(wording)
+        for wording_index, ngrams in enumerate(ngrams_of):
+            rarest_first = sorted(ngrams, key=frequency.__getitem__)
+            rare_count = sum(frequency[ngram] <= COMMON for ngram in ngrams)
+            telling_ngrams = rarest_first[: max(FEWEST_KEPT, rare_count)]
+            self.least_shared.append(SHARED * len(telling_ngrams))
+            for ngram in telling_ngrams:
+                self.wordings_with.setdefault(ngram, []).append(wording_index)
 
     def candidates(self, masked_words: list[str]) -> list[int]:
         """The wordings that share most n-grams with the words, at least SHARED of their own."""
-        shared: Counter[int] = Counter()
-        for gram in _ngrams(masked_words):
-            if gram in self.wordings_with:
-                shared.update(self.wordings_with[gram])
-        most_shared = shared.most_common(COMPARED)
-        return [wording for wording, count in most_shared if count >= self.least_shared[wording]]
+        shared_counts: Counter[int] = Counter()
+        for ngram in _ngrams(masked_words):
+            if ngram in self.wordings_with:
+                shared_counts.update(self.wordings_with[ngram])
+        candidates = []
+        for wording_index, shared_count in shared_counts.most_common(COMPARED):
+            if shared_count >= self.least_shared[wording_index]:
+                candidates.append(wording_index)
+        return candidates
 
 
-def read_questions(path: str) -> list[tuple[str, str]]:
+def read_questions(benchmark_path: str) -> list[tuple[str, str]]:
     """(FILE:LINE, question) of a benchmark's rows.
 
     UserError names the columns of a file that has none of COLUMNS, and the place of an empty one.
     """
-    placed_rows = rows.read_placed(path)
-    place, first_row = placed_rows[0]
-    column = next((name for name in COLUMNS if name in first_row), None)
-    if column is None:
-        has = ", ".join(first_row) or "nothing"
-        expected = f"expected one of {', '.join(COLUMNS)}"
-        raise UserError(f"{place}: no question; {expected} (has: {has})")
+    placed_rows = rows.read_placed(benchmark_path)
+    column = _question_column(*placed_rows[0])
     questions = []
     for place, row in placed_rows:
         question = row.get(column)
@@ -197,12 +205,22 @@ def read_questions(path: str) -> list[tuple[str, str]]:
     return questions
 
 
+def _question_column(place: str, first_row: dict) -> str:
+    for column in COLUMNS:
+        if column in first_row:
+            return column
+    has = ", ".join(first_row) or "nothing"
+    expected = f"expected one of {', '.join(COLUMNS)}"
+    raise UserError(f"{place}: no question; {expected} (has: {has})")
+
+
 def mask(text_words: list[str], text_names: frozenset[str] = frozenset()) -> list[str]:
     """The words with every number as 0 and every name as @."""
-    masked = ["0" if word < ":" else word for word in text_words]
+    # `word < ":"` is `is_number` without a call for each word.
+    masked_words = ["0" if word < ":" else word for word in text_words]
     if text_names:
-        masked = ["@" if word in text_names else word for word in masked]
-    return masked
+        masked_words = ["@" if word in text_names else word for word in masked_words]
+    return masked_words
 
 
 def names(text: str) -> frozenset[str]:
@@ -210,24 +228,35 @@ def names(text: str) -> frozenset[str]:
 
     None where so many words have a capital that it tells nothing, as in a title.
     """
-    capitalised = _NAME.findall(text)
-    if 4 * len(capitalised) >= len(text.split()) + 8:
+    capitalised_words = _NAME.findall(text)
+    # A quarter of the words and two more, which a short problem's people may well be.
+    if 4 * len(capitalised_words) >= len(text.split()) + 8:
         return frozenset()
-    return frozenset(name.lower() for name in capitalised)
+    return frozenset(map(str.lower, capitalised_words))
 
 
-def _ratio(text: str, question: str, least: float) -> tuple[float, bool]:
+def _is_run_of(numbers: list[str], all_numbers: list[str]) -> bool:
+    """Whether all numbers stand next to each other, in their order, among the others."""
+    return f" {' '.join(numbers)} " in f" {' '.join(all_numbers)} "
+
+
+def _ratio(masked_text: str, masked_question: str, least_ratio: float) -> tuple[float, bool]:
     """How alike the masked texts are, and whether that holds of the whole text.
 
     If the whole is not alike and the text is longer, the part of it most like the question counts.
     """
-    score = fuzz.ratio(text, question, score_cutoff=100 * ALIKE_NUMBERS) / 100
-    if score < least and len(text) > LONGER * len(question):
-        part_score = fuzz.partial_ratio(text, question, score_cutoff=100 * least) / 100
-        if part_score:
-            return part_score, False
-    return score, True
+    # Under its cutoff, a percentage, rapidfuzz stops early and says 0.
+    whole_percentage = fuzz.ratio(masked_text, masked_question, score_cutoff=100 * ALIKE_NUMBERS)
+    whole_ratio = whole_percentage / 100
+    if whole_ratio < least_ratio and len(masked_text) > LONGER * len(masked_question):
+        part_percentage = fuzz.partial_ratio(
+            masked_text, masked_question, score_cutoff=100 * least_ratio
+        )
+        if part_percentage:
+            return part_percentage / 100, False
+    return whole_ratio, True
 
 
 def _ngrams(text_words: list[str]) -> Iterable[tuple[str, ...]]:
-    return zip(*(text_words[start:] for start in range(GRAM)), strict=False)
+    shifted_words = [text_words[start:] for start in range(NGRAM_WORDS)]
+    return zip(*shifted_words, strict=False)

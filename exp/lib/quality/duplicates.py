@@ -53,18 +53,23 @@ class KeptTexts:
 
         A None among the texts takes no part. It counts as a text in the indices of partners.
         """
-        problems = [likeness.read(text) for text in texts if text is not None]
-        sets = [shingles(problem.words, problem.numbers) for problem in problems]
-        sketches = rensa.RMinHash.from_token_sets(sets, PERMUTATIONS, _HASH_SEED)
+        problems, shingle_sets = [], []
+        for text in texts:
+            if text is not None:
+                problem = likeness.read(text)
+                problems.append(problem)
+                shingle_sets.append(shingles(problem.words, problem.numbers))
+        sketches = rensa.RMinHash.from_token_sets(shingle_sets, PERMUTATIONS, _HASH_SEED)
         sketched_problems = zip(problems, sketches, strict=True)
-        results = []
+        text_matches = []
         for text in texts:
             match = None
             if text is not None:
-                match = self._match_or_keep(*next(sketched_problems))
-            results.append(match)
+                problem, sketch = next(sketched_problems)
+                match = self._match_or_keep(problem, sketch)
+            text_matches.append(match)
             self._count += 1
-        return results
+        return text_matches
 
     def _match_or_keep(self, problem: likeness.Problem, sketch: rensa.RMinHash) -> Match | None:
         exact_hash = hash(normalised(problem.text))
@@ -74,29 +79,41 @@ class KeptTexts:
         else:
             candidates = sorted(self._index.query(sketch))[:_COMPARED]
         best = None
-        for index in candidates:
-            other = self._kept[index]
+        for candidate in candidates:
+            kept = self._kept[candidate]
             # `likeness` would reject these too, in ten times the time.
-            if numbers != other.numbers and numbers is not None and other.numbers is not None:
+            both_known = numbers is not None and kept.numbers is not None
+            if both_known and numbers != kept.numbers:
                 continue
-            if sketch.jaccard(other.sketch) < SHARED:
+            if sketch.jaccard(kept.sketch) < SHARED:
                 continue
-            other_text = _unpacked(other.packed_text)
-            score = likeness.similarity(problem, likeness.read(other_text))
+            kept_text = _unpacked(kept.packed_text)
+            kept_problem = likeness.read(kept_text)
+            score = likeness.similarity(problem, kept_problem)
             if score and (best is None or score > best.score):
-                best = Match(index, score, other_text)
+                best = Match(candidate, score, kept_text)
         if best is None:
-            self._index.insert(self._count, sketch)
-            self._kept[self._count] = _KeptText(sketch, numbers, _packed(problem.text))
-            self._exact[exact_hash] = self._count
+            self._keep(problem, sketch, numbers, exact_hash)
         return best
+
+    def _keep(
+        self,
+        problem: likeness.Problem,
+        sketch: rensa.RMinHash,
+        numbers: str | None,
+        exact_hash: int,
+    ) -> None:
+        packed_text = _packed(problem.text)
+        self._kept[self._count] = _KeptText(sketch, numbers, packed_text)
+        self._index.insert(self._count, sketch)
+        self._exact[exact_hash] = self._count
 
 
 def matches(texts: Iterable[str | None], batch_size: int = 1000) -> Iterator[Match | None]:
     """As `KeptTexts.match`, over any number of texts."""
     kept_texts = KeptTexts()
-    texts = iter(texts)
-    while batch := list(islice(texts, batch_size)):
+    remaining_texts = iter(texts)
+    while batch := list(islice(remaining_texts, batch_size)):
         yield from kept_texts.match(batch)
 
 
@@ -129,16 +146,21 @@ def _sorted_numbers(problem: likeness.Problem) -> str | None:
     """
     if is_bare(problem.text):
         return None
-    return " ".join(sorted(number for number in problem.numbers if number != "1"))
+    numbers = sorted(problem.numbers)
+    return " ".join(number for number in numbers if number != "1")
 
 
 def _packed(text: str) -> str | bytes:
     if len(text) <= _DEFLATED_ABOVE:
         return text
-    return zlib.compress(text.encode("utf-8", errors="surrogatepass"), 1)
+    encoded = text.encode(
+        "utf-8", errors="surrogatepass"
+    )  # JSON may hold half of a pair of surrogates
+    return zlib.compress(encoded, 1)
 
 
-def _unpacked(packed: str | bytes) -> str:
-    if isinstance(packed, str):
-        return packed
-    return zlib.decompress(packed).decode("utf-8", errors="surrogatepass")
+def _unpacked(packed_text: str | bytes) -> str:
+    if isinstance(packed_text, str):
+        return packed_text
+    encoded = zlib.decompress(packed_text)
+    return encoded.decode("utf-8", errors="surrogatepass")

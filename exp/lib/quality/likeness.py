@@ -14,7 +14,8 @@ from rapidfuzz.distance import OSA
 from lib.quality.wording import is_bare, is_number, signs, squeezed, words
 
 ALIKE = 0.7  # least similarity of the words: of five, one may be another
-LONG, ALIKE_LONG = 20, 0.75  # the same from 20 words on
+LONG = 20  # words
+ALIKE_LONG = 0.75  # the same from LONG words on
 ALIKE_MOVED = 0.8  # the same where the numbers come in another order
 
 # One of these in place of another asks for something else, however alike the texts are.
@@ -40,7 +41,7 @@ _TURNING_WORDS = frozenset(
     "cubed root inverse derivative integral reciprocal complement consecutive distinct "
     "expected".split()
 )
-# A number is known by other neighbours than these.
+# A number is recognised by its neighbours (`base 42`), but not by these.
 _FILLERS = frozenset("a an the of to in is are and or with by at for has have".split())
 
 
@@ -55,70 +56,78 @@ class Problem(NamedTuple):
 def read(text: str) -> Problem:
     all_words = words(text)
     # `word < ":"` is `is_number` without a call for each word.
-    return Problem(text, all_words, [word for word in all_words if word < ":"])
+    numbers = [word for word in all_words if word < ":"]
+    return Problem(text, all_words, numbers)
 
 
-def similarity(a: Problem, b: Problem) -> float:
+def similarity(first: Problem, second: Problem) -> float:
     """How alike two problems' words are, from 0 to 1.
 
     It is 0 where their numbers, signs or deciding words say that they are two problems.
     """
     # One that has lost its punctuation has lost its signs and the points of its numbers too.
-    one_is_bare = is_bare(a.text) != is_bare(b.text)
-    if one_is_bare and squeezed(a.text) == squeezed(b.text):
+    one_is_bare = is_bare(first.text) != is_bare(second.text)
+    if one_is_bare and squeezed(first.text) == squeezed(second.text):
         return 1.0
     score = 1.0
-    if a.words != b.words:
-        score = _similarity_of_words(a, b)
-        if score == 0 or _ask_otherwise(a.words, b.words):
+    if first.words != second.words:
+        score = _similarity_of_words(first, second)
+        if score == 0 or _ask_otherwise(first.words, second.words):
             return 0.0
-        if a.numbers != b.numbers and not _have_same_numbers(a, b):
+        if first.numbers != second.numbers and not _have_same_numbers(first, second):
             return 0.0
-    if not one_is_bare and signs(a.text) != signs(b.text):
+    if not one_is_bare and signs(first.text) != signs(second.text):
         return 0.0
     return score
 
 
-def _similarity_of_words(a: Problem, b: Problem) -> float:
+def _similarity_of_words(first: Problem, second: Problem) -> float:
     """The words' similarity in their order, else in any order; 0 if both are below the least."""
-    if a.numbers != b.numbers:
+    if first.numbers != second.numbers:
         least = ALIKE_MOVED
-    elif len(a.words) < LONG:
+    elif len(first.words) < LONG:
         least = ALIKE
     else:
         least = ALIKE_LONG
-    score = fuzz.ratio(a.words, b.words) / 100
+    score = fuzz.ratio(first.words, second.words) / 100
     if score < least:
-        score = fuzz.ratio(sorted(a.words), sorted(b.words)) / 100
+        score = fuzz.ratio(sorted(first.words), sorted(second.words)) / 100
     return score if score >= least else 0.0
 
 
-def _ask_otherwise(a: list[str], b: list[str]) -> bool:
+def _ask_otherwise(first_words: list[str], second_words: list[str]) -> bool:
     """Whether the words in which two texts differ make them two problems."""
-    only_a, only_b = [], list(b)
-    for word in a:
-        if word in only_b:
-            only_b.remove(word)
+    only_first: list[str] = []
+    only_second = list(second_words)
+    for word in first_words:
+        if word in only_second:
+            only_second.remove(word)
         else:
-            only_a.append(word)
-    if not _DECIDING_WORDS.isdisjoint(only_a) and not _DECIDING_WORDS.isdisjoint(only_b):
+            only_first.append(word)
+    if _has_deciding_word(only_first) and _has_deciding_word(only_second):
         return True
-    if _is_turned(only_a, only_b) or _is_turned(only_b, only_a):
+    if _has_turning_word(only_first, only_second) or _has_turning_word(only_second, only_first):
         return True
     # If each word that one text has more often is in the other too, words have changed places: red
     # and blue.
-    if not only_a or not only_b:
+    if not only_first or not only_second:
         return False
-    return set(only_a) <= set(b) and set(only_b) <= set(a)
+    return set(only_first) <= set(second_words) and set(only_second) <= set(first_words)
 
 
-def _is_turned(ours: list[str], theirs: list[str]) -> bool:
-    """Whether a turning word is on our side only, and not just misspelt on theirs."""
-    turning = [word for word in ours if word in _TURNING_WORDS]
-    if not turning:
+def _has_deciding_word(own_words: list[str]) -> bool:
+    return not _DECIDING_WORDS.isdisjoint(own_words)
+
+
+def _has_turning_word(own_words: list[str], other_words: list[str]) -> bool:
+    """Whether a text's own words have a turning word, and not just one that the other misspells."""
+    turning_words = [word for word in own_words if word in _TURNING_WORDS]
+    if not turning_words:
         return False
-    others = [word for word in theirs if word not in _TURNING_WORDS | _DECIDING_WORDS]
-    return any(not _is_among(word, others) for word in turning)
+    # A known word is no misspelling of another one.
+    known_words = _TURNING_WORDS | _DECIDING_WORDS
+    misspellings = [word for word in other_words if word not in known_words]
+    return any(not _is_among(word, misspellings) for word in turning_words)
 
 
 def _is_among(word: str, others: list[str]) -> bool:
@@ -126,32 +135,38 @@ def _is_among(word: str, others: list[str]) -> bool:
     return any(OSA.distance(word, other) <= 1 for other in others)
 
 
-def _have_same_numbers(a: Problem, b: Problem) -> bool:
+def _have_same_numbers(first: Problem, second: Problem) -> bool:
     """Whether numbers in another order are the same, each beside the same words in both texts."""
-    if a.numbers.count("1") != b.numbers.count("1"):
+    if first.numbers.count("1") != second.numbers.count("1"):
         # `one` counts nothing in `one of them` and `the larger one`.
-        return _numbers_but_one(a) == _numbers_but_one(b)
-    return sorted(a.numbers) == sorted(b.numbers) and _have_same_places(a.words, b.words)
+        return _numbers_but_one(first) == _numbers_but_one(second)
+    if sorted(first.numbers) != sorted(second.numbers):
+        return False
+    return _have_same_places(first.words, second.words)
 
 
 def _numbers_but_one(problem: Problem) -> list[str]:
     return [number for number in problem.numbers if number != "1"]
 
 
-def _have_same_places(a: list[str], b: list[str]) -> bool:
-    """Whether every number of `a` stands at the place in `b` whose words are most like its own.
+def _have_same_places(first_words: list[str], second_words: list[str]) -> bool:
+    """Whether each of the first text's numbers is the second's that has its neighbours.
 
-    `base 42 and height 6` is `height 6 and base 42`, but `11x + 9` is not `9x + 11`. Of equally
-    good places the first one counts, and each place is taken once.
+    `base 42 and height 6` is `height 6 and base 42`, but `11x + 9` is not `9x + 11`. In the second
+    text a number is looked for at the place whose neighbours are most like its own. Of equally good
+    places the first one counts, and each place is taken once.
     """
-    places = [(word, _neighbours(b, at)) for at, word in enumerate(b) if is_number(word)]
-    for at, number in enumerate(a):
+    untaken: list[tuple[str, Neighbours]] = []
+    for position, word in enumerate(second_words):
+        if is_number(word):
+            untaken.append((word, _neighbours(second_words, position)))
+    for position, number in enumerate(first_words):
         if not is_number(number):
             continue
-        ours = _neighbours(a, at)
-        overlaps = [_overlap(ours, theirs) for _, theirs in places]
+        neighbours = _neighbours(first_words, position)
+        overlaps = [_overlap(neighbours, others) for _, others in untaken]
         best_place = overlaps.index(max(overlaps))
-        number_there, _ = places.pop(best_place)
+        number_there, _ = untaken.pop(best_place)
         if number_there != number:
             return False
     return True
@@ -160,25 +175,26 @@ def _have_same_places(a: list[str], b: list[str]) -> bool:
 Neighbours = dict[tuple[str, bool], float]
 
 
-def _neighbours(all_words: list[str], place: int) -> Neighbours:
+def _neighbours(all_words: list[str], position: int) -> Neighbours:
     """The words up to three places before and behind, as (word, is it behind): 1/distance.
 
-    Numbers and fillers are left out.
+    Numbers and fillers are left out. Of a word that comes twice on a side the nearer one counts.
     """
     neighbours: Neighbours = {}
-    for step in (-1, 1):
+    for direction in (-1, 1):
+        is_behind = direction > 0
         for distance in (3, 2, 1):
-            at = place + step * distance
-            if not 0 <= at < len(all_words):
+            neighbour_position = position + direction * distance
+            if not 0 <= neighbour_position < len(all_words):
                 continue
-            word = all_words[at]
+            word = all_words[neighbour_position]
             if word not in _FILLERS and not is_number(word):
-                neighbours[word, step > 0] = 1 / distance
+                neighbours[word, is_behind] = 1 / distance
     return neighbours
 
 
-def _overlap(ours: Neighbours, theirs: Neighbours) -> float:
+def _overlap(neighbours: Neighbours, others: Neighbours) -> float:
     """What two places have in common of their neighbours' weights (Dice), from 0 to 1."""
-    common = sum(min(weight, theirs.get(word, 0)) for word, weight in ours.items())
-    total = sum(ours.values()) + sum(theirs.values())
+    common = sum(min(weight, others.get(word, 0)) for word, weight in neighbours.items())
+    total = sum(neighbours.values()) + sum(others.values())
     return 2 * common / (total or 1)
