@@ -24,87 +24,104 @@ KINDS = {  # kind of a file -> what its rows are called in the sums
 }
 LONGEST_SETTING = 60  # characters; a longer one stands with the prompts
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+COMPARED = ("dataset", "problems", "best_model", "base_model", "test")  # what the captions state
 
 
 def sums(files: list[RunFile]) -> list[tuple[str, str]]:
-    """(what, how many) of the run's rows, tokens and time."""
-    rows = Counter()
+    """The run's rows, tokens and time: pairs of a name and a figure as text."""
+    row_counts = Counter()
     tokens = asking_seconds = seconds = 0
     for file in files:
-        rows[file.kind] += file.meta["rows_out"]
+        row_counts[file.kind] += file.meta["rows_out"]
         tokens += file.meta.get("tokens") or 0
         asking_seconds += file.meta.get("asking_seconds") or 0
         seconds += file.meta["seconds"]
-    figures = [(name, f"{rows[kind]:,}") for kind, name in KINDS.items() if kind in rows]
-    figures.append(("tokens", _short(tokens)))
+    figures = []
+    for kind, rows_name in KINDS.items():
+        if kind in row_counts:
+            figures.append((rows_name, f"{row_counts[kind]:,}"))
+    figures.append(("tokens", _three_digits(tokens)))
     figures.append(("time of the stages", clock(seconds)))
     if tokens and asking_seconds:
-        figures.append(("tokens/s per domain", f"{tokens / asking_seconds:,.0f}"))
+        speed = tokens / asking_seconds
+        figures.append(("tokens/s per domain", f"{speed:,.0f}"))
     return figures
 
 
-def _short(count: int) -> str:
-    """`812`, `93.5 k`, `1.32 M`: three figures, as nobody reads nine."""
-    for size, unit in UNITS:
-        if count >= size:
-            digits_before_point = 1 + int(math.log10(count / size))
-            return f"{count / size:.{max(0, 3 - digits_before_point)}f} {unit}"
+def _three_digits(count: int) -> str:
+    """`812`, `93.5 k`, `1.32 M`: three digits, as nobody reads nine."""
+    for unit_size, unit in UNITS:
+        if count >= unit_size:
+            in_units = count / unit_size
+            digits_before_point = 1 + int(math.log10(in_units))
+            decimals = max(0, 3 - digits_before_point)
+            return f"{in_units:.{decimals}f} {unit}"
     return str(count)
 
 
 def origin(files: list[RunFile], info: dict) -> dict[str, str]:
     """Models, date, seeds and whatever else the meta files note, each value once."""
-    facts = {}
-
-    def add(name: str, value: str | int | dict | None) -> None:
-        if value in (None, "", {}):
-            return
-        values = facts.setdefault(name, [])
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {version}" for key, version in value.items())
-        if str(value) not in values:
-            values.append(str(value))
-
+    values_by_name: dict[str, list[str]] = {}
     for file in files:
-        name = "reward model" if file.kind == "ranked" else "model"
-        add(name, file.meta["settings"].get("model"))
+        model_kind = "reward model" if file.kind == "ranked" else "model"
+        _add_value(values_by_name, model_kind, file.meta["settings"].get("model"))
     date = str(info.get("generation_date", ""))
-    add("finished", date.replace("T", " ").replace("+0000", " UTC"))
+    in_words = date.replace("T", " ").replace("+0000", " UTC")
+    _add_value(values_by_name, "finished", in_words)
     for file in files:
-        add("seed", file.meta["settings"].get("seed"))
+        _add_value(values_by_name, "seed", file.meta["settings"].get("seed"))
     for file in files:
-        for name, value in (file.meta.get("notes") or {}).items():
-            add(spoken(name), value)
-    return {name: ", ".join(values) for name, values in facts.items()}
+        notes = file.meta.get("notes") or {}
+        for note, value in notes.items():
+            _add_value(values_by_name, spoken(note), value)
+    return {name: ", ".join(values) for name, values in values_by_name.items()}
+
+
+def _add_value(
+    values_by_name: dict[str, list[str]], name: str, value: str | int | dict | None
+) -> None:
+    """Add a value as text, unless it is empty or there already. A dict holds versions by name."""
+    if value in (None, "", {}):
+        return
+    if isinstance(value, dict):
+        value = ", ".join(f"{library} {version}" for library, version in value.items())
+    values = values_by_name.setdefault(name, [])
+    if str(value) not in values:
+        values.append(str(value))
 
 
 def settings(files: list[RunFile]) -> tuple[Table, list[tuple[str, str]]]:
-    """A line for each setting of each stage, and the prompts as (where, text).
+    """A line for each setting of each stage, and the prompts: pairs of a heading and a text.
 
     What is equal in every domain is said once.
     """
     lines, prompts = [], []
-    for (stage, name), domains_by_value in _values_of_settings(files).items():
+    for (stage, setting), domains_by_value in _values_of_settings(files).items():
         for value, domains in domains_by_value.items():
-            place = ", ".join(domains) if len(domains_by_value) > 1 else ""
-            if len(value) > LONGEST_SETTING or (name.endswith("prompt") and value):
-                where = [stage, spoken(name), place]
-                prompts.append((", ".join(filter(None, where)), value))
+            in_domains = ", ".join(domains) if len(domains_by_value) > 1 else ""
+            is_prompt = setting.endswith("prompt") and value
+            if is_prompt or len(value) > LONGEST_SETTING:
+                heading = f"{stage}, {spoken(setting)}"
+                if in_domains:
+                    heading += f", {in_domains}"
+                prompts.append((heading, value))
             else:
-                lines.append([stage, name, value or "–", place or "all"])
-    return Table(["stage", "setting", "value", "domains"], lines, (0, 1, 2, 3)), prompts
+                lines.append([stage, setting, value or "–", in_domains or "all"])
+    titles = ["stage", "setting", "value", "domains"]
+    return Table(titles, lines, text_columns=(0, 1, 2, 3)), prompts
 
 
 def _values_of_settings(files: list[RunFile]) -> dict[tuple[str, str], dict[str, list[str]]]:
     """{(stage, setting): {value as text: its domains}}, in the order of the files."""
-    settings = {}
+    values_of_settings = {}
     for file in files:
-        for name, value in file.meta["settings"].items():
-            if name != "domain":
-                domains_by_value = settings.setdefault((file.meta["stage"], name), {})
+        stage = file.meta["stage"]
+        for setting, value in file.meta["settings"].items():
+            if setting != "domain":
+                domains_by_value = values_of_settings.setdefault((stage, setting), {})
                 domains = domains_by_value.setdefault(str(value), [])
                 domains.append(spoken(file.domain or ""))
-    return settings
+    return values_of_settings
 
 
 def example(row: dict) -> dict:
@@ -124,75 +141,79 @@ def example(row: dict) -> dict:
 
 def _distinct_responses(row: dict) -> list[dict]:
     """The responses in their order; of equal ones the first, and how many times it is there."""
-    responses = {}
-    for place, text in enumerate(row["responses"]):
-        if text in responses:
-            responses[text]["times"] += 1
+    marks, scores = row.get("marks"), row.get("scores")
+    shown_responses: dict[str, dict] = {}
+    for position, response in enumerate(row["responses"]):
+        if response in shown_responses:
+            shown_responses[response]["times"] += 1
             continue
-        responses[text] = {
-            "text": text,
+        shown_responses[response] = {
+            "text": response,
             "times": 1,
-            "mark": row["marks"][place] if "marks" in row else "",
-            "end": row["finish_reasons"][place],
-            "reward": reward(row["scores"][place]) if row.get("scores") else "",
+            "mark": marks[position] if marks else "",
+            "end": row["finish_reasons"][position],
+            "reward": reward(scores[position]) if scores else "",
         }
-    return list(responses.values())
+    return list(shown_responses.values())
 
 
-def comparison(path: Path) -> dict | None:
+def comparison(comparison_path: Path) -> dict | None:
     """The table and chart of the file of a comparison; None where there is none."""
-    content = read_object(path)
-    if content is None:
+    compared = read_object(comparison_path)
+    if compared is None:
         return None
     try:
-        return _comparison(content)
+        return _comparison(compared)
     except (KeyError, TypeError, IndexError, AttributeError) as e:
-        what = f"not a comparison of models ({type(e).__name__}: {e}); make it again"
-        raise UserError(f"{path}: {what}") from None
+        problem = f"not a comparison of models ({type(e).__name__}: {e}); make it again"
+        raise UserError(f"{comparison_path}: {problem}") from None
 
 
-def _comparison(content: dict) -> dict:
-    models = content["models"]
-    names = [model["model_type"] for model in models]
-    metric, base = content["metric"], content["base_model"]
-    head = ["model", metric, "95% interval", "wrong", "no answer", "cut off"]
-    head += [f"against {base}", "95% interval", "verdict"]
-    sources = []
-    for source, figures in content["sources"].items():
-        scores = [percent(figures["accuracy"][name], 100) for name in names]
-        sources.append([spoken(source), f"{figures['problems']:,}", *scores])
-    shown = ("dataset", "problems", "best_model", "base_model", "test")
+def _comparison(compared: dict) -> dict:
+    models = compared["models"]
+    model_names = [model["model_type"] for model in models]
+    metric, base = compared["metric"], compared["base_model"]
+    titles = ["model", metric, "95% interval", "wrong", "no answer", "cut off"]
+    titles += [f"against {base}", "95% interval", "verdict"]
+    model_lines = [_model_line(model) for model in models]
+    source_lines = []
+    for source, figures in compared["sources"].items():
+        accuracies = [percent(figures["accuracy"][model], 100) for model in model_names]
+        source_lines.append([spoken(source), f"{figures['problems']:,}", *accuracies])
     intervals = [_interval(model) for model in models]
     chart = charts.intervals(f"{metric} of each model", metric, intervals)
     return {
-        "table": Table(head, [_compared_model(model) for model in models], (0, 8)),
+        "table": Table(titles, model_lines, text_columns=(0, 8)),
         "chart": charts.as_inline_svg(chart),
-        "sources": Table(["source", "problems", *names], sources),
-        "facts": {key: str(content[key]) for key in shown},
+        "sources": Table(["source", "problems", *model_names], source_lines),
+        "facts": {key: str(compared[key]) for key in COMPARED},
     }
 
 
-def _compared_model(model: dict) -> list[str]:
+def _model_line(model: dict) -> list[str]:
     """The model's line in the table: its score, how its samples fail, and its change."""
     low, high = model["interval"]
-    line = [model["model_type"], f"{model['accuracy']:.1f}%", f"{low:.1f} to {high:.1f}"]
-    for key in ("wrong", "no_answer", "truncated"):
-        line.append(percent(model[key], model["samples"]))
+    cells = [model["model_type"], f"{model['accuracy']:.1f}%", f"{low:.1f} to {high:.1f}"]
+    for failure in ("wrong", "no_answer", "truncated"):
+        cells.append(percent(model[failure], model["samples"]))
     change = model["change"]
     if not change:
-        return [*line, "–", "–", "base"]
-    span = f"{change['low']:+.1f} to {change['high']:+.1f}"
-    return [*line, f"{change['difference']:+.1f}", span, change["verdict"]]
+        return [*cells, "–", "–", "base"]
+    points = f"{change['difference']:+.1f}"
+    bounds = f"{change['low']:+.1f} to {change['high']:+.1f}"
+    return [*cells, points, bounds, change["verdict"]]
 
 
 def _interval(model: dict) -> charts.Interval:
+    """The model's row in the chart; the file has percent, a chart takes shares."""
     low, high = model["interval"]
+    accuracy = model["accuracy"]
     verdict = model["change"]["verdict"] if model["change"] else "base"
     return charts.Interval(
         name=model["model_type"],
         low=low / 100,
-        value=model["accuracy"] / 100,
+        value=accuracy / 100,
         high=high / 100,
-        note=f"{model['accuracy']:.1f}% {verdict}",
+        note=f"{accuracy:.1f}% {verdict}",
         verdict=verdict,
     )

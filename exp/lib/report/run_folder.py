@@ -37,108 +37,115 @@ class RunFile:
     meta: dict
 
 
-def find(run: Path) -> list[RunFile]:
+def find(run_path: Path) -> list[RunFile]:
     """The run's finished files in the order of the work.
 
     UserError where there is no run, or where a meta file is missing or torn.
     """
-    domains = domains_of(run)
-    domains = in_order(domains, list(info(run).get("domains", {})))
-    files = []
+    domains = domains_of(run_path)
+    described_domains = info(run_path).get("domains", {})
+    domains = in_order(domains, list(described_domains))
+    run_files = []
     for kind, ending in OF_A_DOMAIN.items():
         for domain in domains:
-            path = run / domain / f"{domain}{ending}.json"
-            if path.exists():
-                files.append(RunFile(kind, domain, path, read_meta(path)))
-    for kind, name in REFINED.items():
-        path = run / "refined" / name
-        if path.exists():
-            files.append(RunFile(kind, None, path, read_meta(path)))
-    return files
+            file_path = run_path / domain / f"{domain}{ending}.json"
+            if file_path.exists():
+                run_files.append(RunFile(kind, domain, file_path, read_meta(file_path)))
+    for kind, file_name in REFINED.items():
+        file_path = run_path / "refined" / file_name
+        if file_path.exists():
+            run_files.append(RunFile(kind, None, file_path, read_meta(file_path)))
+    return run_files
 
 
-def domains_of(run: Path) -> list[str]:
+def domains_of(run_path: Path) -> list[str]:
     """The domains whose problems are there, in any order; UserError where there are none."""
-    if not run.is_dir():
-        raise UserError(f"{run}: no such folder")
+    if not run_path.is_dir():
+        raise UserError(f"{run_path}: no such folder")
     domains = []
-    for folder in run.iterdir():
-        if (folder / f"{folder.name}_ins.json").exists():
+    for folder in run_path.iterdir():
+        problems_path = folder / f"{folder.name}_ins.json"
+        if problems_path.exists():
             domains.append(folder.name)
     if not domains:
         expected = "expected such as algebra/algebra_ins.json"
-        raise UserError(f"{run}: no domain's files in it ({expected})")
+        raise UserError(f"{run_path}: no domain's files in it ({expected})")
     return domains
 
 
-def in_order(domains: list[str], known: list[str]) -> list[str]:
+def in_order(domains: list[str], known_domains: list[str]) -> list[str]:
     """The domains in the order of the known ones, the others behind them by their names."""
-    unknown = sorted(domain for domain in domains if domain not in known)
-    return [domain for domain in known if domain in domains] + unknown
+    known = [domain for domain in known_domains if domain in domains]
+    unknown = set(domains).difference(known_domains)
+    return known + sorted(unknown)
 
 
-def unfinished(run: Path) -> list[str]:
+def unfinished(run_path: Path) -> list[str]:
     """The names of files that are still growing."""
-    parts = [*run.glob("*/*.json.part"), *run.glob("refined/*.jsonl.part")]
-    return sorted(part.name.removesuffix(".part") for part in parts)
+    growing_files = [*run_path.glob("*/*.json.part"), *run_path.glob("refined/*.jsonl.part")]
+    return sorted(growing_file.name.removesuffix(".part") for growing_file in growing_files)
 
 
-def info(run: Path) -> dict:
+def info(run_path: Path) -> dict:
     """combined_dataset_info.json; empty where there is none."""
-    return rows.read_object(run / "combined_dataset_info.json") or {}
+    return rows.read_object(run_path / "combined_dataset_info.json") or {}
 
 
-def read_meta(path: Path) -> dict:
+def read_meta(file_path: Path) -> dict:
     """The meta file of a finished file; UserError if it is missing, torn, or lacks a key."""
-    meta = rows.read_object(f"{path}.meta.json")
+    meta_path = f"{file_path}.meta.json"
+    meta = rows.read_object(meta_path)
     if meta is None:
-        advice = f"make {path.name} again, its settings are unknown"
-        raise UserError(f"{path}.meta.json: no such file; {advice}")
+        advice = f"make {file_path.name} again, its settings are unknown"
+        raise UserError(f"{meta_path}: no such file; {advice}")
     for key in META_KEYS:
         if key not in meta:
-            raise UserError(f"{path}.meta.json: no key {key!r} (has: {', '.join(meta)})")
+            raise UserError(f"{meta_path}: no key {key!r} (has: {', '.join(meta)})")
     return meta
 
 
-def read(file: RunFile, need: tuple[str, ...]) -> Iterator[dict]:
-    """The rows of a file, one in memory at a time, with the keys in `need`.
+def read(run_file: RunFile, needed_keys: tuple[str, ...]) -> Iterator[dict]:
+    """The rows of a file, one in memory at a time, with the keys in `needed_keys`.
 
     UserError says FILE:LINE, or that the file has not the rows that its meta file counts.
     """
-    expected = file.meta["rows_out"]
-    if expected == 0 and file.path.stat().st_size <= NO_ROWS:
+    expected_count = run_file.meta["rows_out"]
+    if expected_count == 0 and run_file.path.stat().st_size <= NO_ROWS:
         return  # rows.stream takes a file without rows for a mistake
-    count = 0
-    for place, row in rows.stream(str(file.path), need=()):
-        _check(place, row, need)
-        count += 1
+    row_count = 0
+    for location, row in rows.stream(str(run_file.path), need=()):
+        _check_row(location, row, needed_keys)
+        row_count += 1
         yield row
-    if count != expected:
-        difference = f"{count:,} rows, but its meta file counts {expected}"
-        raise UserError(f"{file.path}: {difference}; make it again")
+    if row_count != expected_count:
+        difference = f"{row_count:,} rows, but its meta file counts {expected_count}"
+        raise UserError(f"{run_file.path}: {difference}; make it again")
 
 
-def _check(place: str, row: dict, need: tuple[str, ...]) -> None:
-    """UserError unless the row has the keys in `need`, of the types that the report counts on."""
-    for key in need:
+def _check_row(location: str, row: dict, needed_keys: tuple[str, ...]) -> None:
+    """UserError unless the row has the needed keys, of the types that the report counts on."""
+    for key in needed_keys:
         if key not in row:
-            raise UserError(f"{place}: no key {key!r} (has: {', '.join(row) or 'nothing'})")
+            existing_keys = ", ".join(row) or "nothing"
+            raise UserError(f"{location}: no key {key!r} (has: {existing_keys})")
         if key in LISTS and not isinstance(row[key], list):
-            raise UserError(f"{place}: {key!r} is not a list")
-    if "instruction" in need and not isinstance(row["instruction"], str):
-        raise UserError(f"{place}: 'instruction' is not text")
+            raise UserError(f"{location}: {key!r} is not a list")
+    if "instruction" in needed_keys and not isinstance(row["instruction"], str):
+        raise UserError(f"{location}: 'instruction' is not text")
     for score in row.get("scores") or ():
         if not isinstance(score, int | float):
-            raise UserError(f"{place}: 'scores' holds what is no number")
-    if "responses" in need:
-        _check_responses(place, row)
+            raise UserError(f"{location}: 'scores' holds what is no number")
+    if "responses" in needed_keys:
+        _check_responses(location, row)
 
 
-def _check_responses(place: str, row: dict) -> None:
+def _check_responses(location: str, row: dict) -> None:
     """UserError unless the responses are texts, and each has whatever belongs to a response."""
     responses = row["responses"]
-    if not responses or not all(isinstance(text, str) for text in responses):
-        raise UserError(f"{place}: 'responses' is not a list of texts")
+    are_texts = all(isinstance(response, str) for response in responses)
+    if not responses or not are_texts:
+        raise UserError(f"{location}: 'responses' is not a list of texts")
     for key in LISTS:
         if key in row and len(row[key]) != len(responses):
-            raise UserError(f"{place}: {len(row[key])} {key} of {len(responses)} responses")
+            counts = f"{len(row[key])} {key} of {len(responses)} responses"
+            raise UserError(f"{location}: {counts}")
