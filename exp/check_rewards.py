@@ -15,29 +15,37 @@ from lib import cli
 from lib.errors import UserError
 from lib.grading import formats
 from lib.rewards import lint, registry
+from lib.rewards.lint import Finding, ScoredCase
 from lib.rows import ROOT
 from lib.tables import markdown
 
 
-def every_case(suite: list[lint.Scored]) -> list[str]:
-    """A table of all cases: what each reward pays, the weighted total, why the case is there."""
-    columns = {
-        "case": [entry.case.name for entry in suite],
-        "kind": [entry.case.kind for entry in suite],
-        "gold": [entry.gold for entry in suite],
-    }
-    for name in suite[0].parts:
-        columns[name] = [f"{entry.parts[name]:g}" for entry in suite]
-    columns["total"] = [f"{entry.total:g}" for entry in suite]
-    columns["why"] = [entry.case.reason for entry in suite]
+def every_case(suite: list[ScoredCase]) -> list[str]:
+    """A table with a row a case."""
+    columns: dict[str, list[str]] = {}
+    for scored_case in suite:
+        for title, cell in case_cells(scored_case).items():
+            columns.setdefault(title, []).append(cell)
     return markdown(columns)
 
 
-def extremes(suite: list[lint.Scored]) -> dict[str, float]:
+def case_cells(scored_case: ScoredCase) -> dict[str, str]:
+    """What each reward pays a case, the weighted total, and why the case is there, by title."""
+    case = scored_case.case
+    cells = {"case": case.name, "kind": case.kind, "gold": scored_case.gold}
+    for reward_name, score in scored_case.parts.items():
+        cells[reward_name] = f"{score:g}"
+    cells["total"] = f"{scored_case.total:g}"
+    cells["why"] = case.reason
+    return cells
+
+
+def extremes(suite: list[ScoredCase]) -> dict[str, float]:
     """The least and the best totals of each kind of case that the order depends on."""
-    totals: dict[str, list[float]] = {}
-    for entry in suite:
-        totals.setdefault(entry.case.kind, []).append(entry.total)
+    totals: dict[str, list[float]] = {}  # by the kind of the case
+    for scored_case in suite:
+        kind = scored_case.case.kind
+        totals.setdefault(kind, []).append(scored_case.total)
     return {
         "right, least": min(totals["right"]),
         "wrong, best": max(totals["wrong"]),
@@ -47,37 +55,45 @@ def extremes(suite: list[lint.Scored]) -> dict[str, float]:
     }
 
 
-def summary(
-    suites: dict[str, list[lint.Scored]], findings: dict[str, list[lint.Finding]]
-) -> list[str]:
+def summary(suites: dict[str, list[ScoredCase]], findings: dict[str, list[Finding]]) -> list[str]:
     """A table with a row a layout: the extremes, and the verdict."""
     columns: dict[str, list[str]] = {"layout": list(suites)}
-    for suite in suites.values():
+    verdicts = []
+    for layout_name, suite in suites.items():
         for title, total in extremes(suite).items():
             columns.setdefault(title, []).append(f"{total:g}")
-    columns["verdict"] = []
-    for name in suites:
-        count = len(findings[name])
-        columns["verdict"].append(f"refused: {count}" if count else "ok")
+        count = len(findings[layout_name])
+        verdicts.append(f"refused: {count}" if count else "ok")
+    columns["verdict"] = verdicts
     return markdown(columns)
 
 
+def known_layouts() -> list[str]:
+    """The names of the layouts in configs/formats.yaml."""
+    formats_path = ROOT / "configs/formats.yaml"
+    return list(yaml.safe_load(formats_path.read_text(encoding="utf-8")))
+
+
 def main(rewards: str = "format_exact=1,answer=1", format: str = "", verbose: bool = False):
-    weighted = registry.parse(rewards)
-    known = yaml.safe_load((ROOT / "configs/formats.yaml").read_text(encoding="utf-8"))
-    layouts = [formats.find(name) for name in ([format] if format else known)]
-    suites = {layout.name: lint.score(weighted, layout) for layout in layouts}
-    findings = {layout.name: lint.findings(weighted, layout) for layout in layouts}
+    weighted_rewards = registry.parse(rewards)
+    suites = {}  # by the layout's name, as are the findings
+    findings = {}
+    all_findings = []
+    for layout_name in [format] if format else known_layouts():
+        layout = formats.find(layout_name)
+        suites[layout_name] = lint.score(weighted_rewards, layout)
+        findings[layout_name] = lint.findings(weighted_rewards, layout)
+        all_findings += findings[layout_name]
     if verbose:
-        for name, suite in suites.items():
-            print("\n".join([f"## {name}", "", *every_case(suite), ""]))
+        for layout_name, suite in suites.items():
+            print("\n".join([f"## {layout_name}", "", *every_case(suite), ""]))
     print("\n".join(summary(suites, findings)))
-    all_findings = [finding for of_layout in findings.values() for finding in of_layout]
     if all_findings:
-        lines = [f"- {finding}" for finding in all_findings]
-        print("\n".join(["", *lines]))
-        count, first = len(all_findings), all_findings[0]
-        raise UserError(f"--rewards {rewards}: {count} findings, the first: {first}")
+        print()
+        for finding in all_findings:
+            print(f"- {finding}")
+        count, first_finding = len(all_findings), all_findings[0]
+        raise UserError(f"--rewards {rewards}: {count} findings, the first: {first_finding}")
 
 
 if __name__ == "__main__":

@@ -39,20 +39,22 @@ TIERS = (
 )
 
 
-def is_answer(text: str) -> bool:
-    """Whether it is an integer from 0 to 999, however it is written."""
-    return bool(re.fullmatch("[0-9]{1,3}", latex.canonical(text)))
+def is_answer(gold: str) -> bool:
+    """Whether a gold is an integer from 0 to 999, however it is written."""
+    canonical_gold = latex.canonical(gold)
+    return bool(re.fullmatch("[0-9]{1,3}", canonical_gold))
 
 
 def make_problem(row: dict) -> Problem:
-    text = row["problem"]
+    problem_text = row["problem"]
     gold = latex.canonical(row["answer"])
-    return benchmark.make_problem(row, text, gold, SYSTEM, USER.format(problem=text))
+    user_message = USER.format(problem=problem_text)
+    return benchmark.make_problem(row, problem_text, gold, SYSTEM, user_message)
 
 
 def tier(accuracy: float) -> str:
     """The word for a score in percent."""
-    return next(name for lowest, name in TIERS if accuracy >= lowest)
+    return next(word for lowest_score, word in TIERS if accuracy >= lowest_score)
 
 
 def within_range(sample: dict) -> dict:
@@ -63,7 +65,8 @@ def within_range(sample: dict) -> dict:
     """
     if sample["extracted"] is None:
         return sample
-    number = exact.number(exact.without_name(latex.canonical(sample["extracted"])))
+    answer = latex.canonical(sample["extracted"])
+    number = exact.number(exact.without_name(answer))
     if not number or _is_in_range(number.value):
         return sample
     why = "truncated" if sample["why"] == "truncated" else "no answer"
@@ -90,19 +93,19 @@ def main(
 ):
     model = benchmark.find_model(model_path, adapter_path, max_model_len)
     label = benchmark.label(model_type or model.name)
-    name = f"aime_eval_combined_{label}_t{sampling.temperature:g}_n{n_sampling}.json"
-    path = Path(save_dir) / name
+    file_name = f"aime_eval_combined_{label}_t{sampling.temperature:g}_n{n_sampling}.json"
+    result_path = Path(save_dir) / file_name
     problem_rows = benchmark.read(test_data_path, "problem", num_problems, is_answer)
     problems = [make_problem(row) for row in problem_rows]
     plan = Plan.create("eval_aime", "aime", model, label, sampling, n_sampling, seed, where)
-    samples = benchmark.ask(path, plan, problems, (test_data_path,), overwrite)
+    samples = benchmark.ask(result_path, plan, problems, (test_data_path,), overwrite)
     graded = parallel.in_threads(benchmark.grade, samples)
     graded = [within_range(sample) for sample in graded]
     figures = results.compute(plan, problems, graded)
     figures["tier"] = tier(figures["accuracy"])
-    results.write(path, figures, graded)
+    results.write(result_path, figures, graded)
     say(f"tier of avg@{n_sampling}: {figures['tier']}")
-    command = f"--results_paths BASE.json,{path} --save_path VS.json"
+    command = f"--results_paths BASE.json,{result_path} --save_path VS.json"
     say(f"against another: python exp/compare_evals.py {command}")
 
 

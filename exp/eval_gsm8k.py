@@ -43,6 +43,14 @@ COLUMNS = (
 )
 
 
+# The figure of each of these keys is the percentage of samples whose flag is set.
+FLAG_OF = {
+    "thinking_proportion": "has_thinking",
+    "answer_proportion": "has_answer",
+    "format_accuracy": "fits_format",
+}
+
+
 def is_number(gold: str) -> bool:
     return exact.number(latex.canonical(gold)) is not None
 
@@ -65,25 +73,20 @@ def with_layout(sample: dict, layout: formats.Format) -> dict:
 
 def layout_figures(samples: list[dict]) -> dict:
     """The percentages of samples that think, state an answer, and fit the layout."""
-    keys = {
-        "thinking_proportion": "has_thinking",
-        "answer_proportion": "has_answer",
-        "format_accuracy": "fits_format",
-    }
     figures = {}
-    for name, key in keys.items():
-        count = sum(sample[key] for sample in samples)
-        figures[name] = results.in_percent(count / len(samples))
+    for figure, flag in FLAG_OF.items():
+        count = sum(sample[flag] for sample in samples)
+        figures[figure] = results.in_percent(count / len(samples))
     return figures
 
 
 def table(samples: list[dict]) -> bytes:
-    """The samples as CSV."""
-    lines = []
+    """The samples as CSV, with GSM8K's names for the problem and its answer."""
+    table_rows = []
     for sample in samples:
-        line = sample | {"question": sample["problem"], "gold": sample["answer"]}
-        lines.append({column: line[column] for column in COLUMNS})
-    return tables.csv(lines, COLUMNS)
+        renamed = sample | {"question": sample["problem"], "gold": sample["answer"]}
+        table_rows.append({column: renamed[column] for column in COLUMNS})
+    return tables.csv(table_rows, COLUMNS)
 
 
 def main(
@@ -101,12 +104,12 @@ def main(
     where: Where = Where(),
     overwrite: bool = False,
 ):
-    path = Path(save_path)
+    csv_path = Path(save_path)
     layout = formats.find(format)
-    if path.suffix != ".csv":
+    if csv_path.suffix != ".csv":
         expected = "expected a .csv name; the figures go beside it into .json"
         raise UserError(f"--save_path {save_path}: {expected}")
-    result_path = path.with_suffix(".json")
+    result_path = csv_path.with_suffix(".json")
     model = benchmark.find_model(model_path, adapter_path, max_model_len)
     label = benchmark.label(model_type or model.name)
     problem_rows = benchmark.read(test_data_path, "question", num_problems, is_number)
@@ -117,11 +120,15 @@ def main(
     graded = [with_layout(sample, layout) for sample in graded]
     figures = results.compute(plan, problems, graded)
     figures |= {"format": format, **layout_figures(graded)}
-    rows.write_whole(path, table(graded))
+    rows.write_whole(csv_path, table(graded))
     results.write(result_path, figures, graded)
-    thinking, answer = figures["thinking_proportion"], figures["answer_proportion"]
-    shares = f"thinking {thinking}%, answer {answer}%, format {figures['format_accuracy']}%"
-    say(f"wrote {path}: {shares}, {figures['avg_output_tokens']:.0f} tokens a response")
+    shares = [
+        f"thinking {figures['thinking_proportion']}%",
+        f"answer {figures['answer_proportion']}%",
+        f"format {figures['format_accuracy']}%",
+    ]
+    tokens = figures["avg_output_tokens"]
+    say(f"wrote {csv_path}: {', '.join(shares)}, {tokens:.0f} tokens a response")
     command = f"--results_paths BASE.json,{result_path} --save_path VS.json"
     say(f"against another: python exp/compare_evals.py {command}")
 

@@ -27,9 +27,11 @@ from lib.tiny.truth import shows_work
 
 
 def make_problem(number: int, drawn: generator.Problem, layout: formats.Format | None) -> Problem:
-    system = layout.system_prompt if layout else generator.system_prompt(drawn.domain)
+    """The problem drawn as `number`, asked in `layout` or else as the model was trained."""
+    system_prompt = layout.system_prompt if layout else generator.system_prompt(drawn.domain)
     row = {"source_dataset": drawn.domain, "original_id": number}
-    return benchmark.make_problem(row, drawn.question, str(drawn.answer), system, drawn.question)
+    question, gold = drawn.question, str(drawn.answer)
+    return benchmark.make_problem(row, question, gold, system_prompt, question)
 
 
 def worked_figures(graded: list[dict]) -> dict:
@@ -37,12 +39,17 @@ def worked_figures(graded: list[dict]) -> dict:
 
     An accuracy is None if there are no such samples.
     """
-    worked = [sample["correct"] for sample in graded if shows_work(sample["response"])]
-    direct = [sample["correct"] for sample in graded if not shows_work(sample["response"])]
+    worked_verdicts = []
+    direct_verdicts = []
+    for sample in graded:
+        if shows_work(sample["response"]):
+            worked_verdicts.append(sample["correct"])
+        else:
+            direct_verdicts.append(sample["correct"])
     return {
-        "worked_share": _percent_of(len(worked), len(graded)),
-        "accuracy_worked": _percent_of(sum(worked), len(worked)),
-        "accuracy_direct": _percent_of(sum(direct), len(direct)),
+        "worked_share": _percent_of(len(worked_verdicts), len(graded)),
+        "accuracy_worked": _percent_of(sum(worked_verdicts), len(worked_verdicts)),
+        "accuracy_direct": _percent_of(sum(direct_verdicts), len(direct_verdicts)),
     }
 
 
@@ -66,7 +73,7 @@ def main(
 ):
     if num_problems < 1:
         raise UserError(f"--num_problems {num_problems}: at least 1 problem")
-    path = Path(save_path)
+    result_path = Path(save_path)
     model = benchmark.find_model(model_path, adapter_path)
     label = benchmark.label(model_type or model.name)
     plan = Plan.create("eval_tiny", "fresh", model, label, sampling, n_sampling, seed, where)
@@ -74,18 +81,19 @@ def main(
     problems = []
     for number, drawn in enumerate(generator.fresh(num_problems, problems_seed)):
         problems.append(make_problem(number, drawn, layout))
-    samples = benchmark.ask(path, plan, problems, (), overwrite)
+    samples = benchmark.ask(result_path, plan, problems, (), overwrite)
     graded = parallel.in_threads(benchmark.grade, samples)
     figures = results.compute(plan, problems, graded) | worked_figures(graded)
     if layout:
         fitting = sum(layout.fits(sample["response"]) for sample in graded)
-        figures |= {"format": format, "format_accuracy": _percent_of(fitting, len(graded))}
-        say(f"{figures['format_accuracy']}% of the samples are laid out exactly as {format}")
-    results.write(path, figures, graded)
+        format_accuracy = _percent_of(fitting, len(graded))
+        figures |= {"format": format, "format_accuracy": format_accuracy}
+        say(f"{format_accuracy}% of the samples are laid out exactly as {format}")
+    results.write(result_path, figures, graded)
     worked, direct = figures["accuracy_worked"], figures["accuracy_direct"]
     accuracies = f"{worked}% of those right, {direct}% of the others"
     say(f"{figures['worked_share']}% of the samples show their work: {accuracies}")
-    command = f"--results_paths BASE.json,{path} --save_path VS.json"
+    command = f"--results_paths BASE.json,{result_path} --save_path VS.json"
     say(f"against another: python exp/compare_evals.py {command}")
 
 

@@ -25,7 +25,7 @@ from lib.errors import UserError
 from lib.output import Output
 from lib.progress import say
 
-PROBLEMS = {"test2024": 30, "test2025-I": 15, "test2025-II": 15}
+PROBLEMS = {"test2024": 30, "test2025-I": 15, "test2025-II": 15}  # in each file
 # The commit that was read is 7011a9eae7, but this address takes no short hash. What came is in
 # X.meta.json, by its SHA-256.
 URL = "https://raw.githubusercontent.com/GAIR-NLP/AIME-Preview/main/eval/data/aime"
@@ -34,15 +34,16 @@ LARGEST = 5_000_000  # bytes of a file; the largest of the three has 146,233
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def refusal(what: str) -> UserError:
-    return UserError(f"{what}; nothing is written")
+def refusal(fault: str) -> UserError:
+    return UserError(f"{fault}; nothing is written")
 
 
 def is_safe(url: str) -> bool:
     """Whether `url` is https; plain http only within this machine."""
-    parts = urlsplit(url)
-    is_local = parts.scheme == "http" and parts.hostname in LOOPBACK
-    return parts.scheme == "https" or is_local
+    address = urlsplit(url)
+    if address.scheme == "https":
+        return True
+    return address.scheme == "http" and address.hostname in LOOPBACK
 
 
 class SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -61,46 +62,51 @@ def download(url: str) -> bytes:
     opener = urllib.request.build_opener(SafeRedirects)
     try:
         with opener.open(url, timeout=TIMEOUT_S) as response:
-            data = response.read(LARGEST + 1)
-            length = response.headers.get("Content-Length")
-    except urllib.error.HTTPError as e:
-        raise refusal(f"{url}: {e.code} {e.reason}") from None
-    except (OSError, http.client.HTTPException) as e:
-        why = str(getattr(e, "reason", e)) or type(e).__name__
-        raise refusal(f"{url}: {why}") from None
-    if len(data) > LARGEST:
+            content = response.read(LARGEST + 1)  # a byte more shows that it is too large
+            announced_bytes = response.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        raise refusal(f"{url}: {error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException) as error:
+        # Some errors have no text; then their name is all there is to say.
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        raise refusal(f"{url}: {reason}") from None
+    received_bytes = len(content)
+    if received_bytes > LARGEST:
         raise refusal(f"{url}: larger than {LARGEST:,} bytes")
-    if length and length != str(len(data)):
-        came = f"{len(data)} of {length} bytes came"
-        raise UserError(f"{url}: torn, {came}; nothing is written, run it again")
-    return data
+    if announced_bytes and announced_bytes != str(received_bytes):
+        fault = f"torn, {received_bytes} of {announced_bytes} bytes came"
+        raise UserError(f"{url}: {fault}; nothing is written, run it again")
+    return content
 
 
-def read_problems(file: str, data: bytes, count: int) -> list[dict]:
+def read_problems(file: str, content: bytes, count: int) -> list[dict]:
     """The `count` problems of one `.jsonl` file; UserError says FILE:LINE and what is wrong.
 
     A problem is {problem, solution, url, answer, original_id}.
     """
     problems = []
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for line_number, line in enumerate(content.split(b"\n"), 1):
         if line.strip():
-            problems.append(read_problem(f"{file}:{number}", line))
+            problem = read_problem(f"{file}:{line_number}", line)
+            problems.append(problem)
     if len(problems) != count:
         raise refusal(f"{file}: {len(problems)} problems, expected {count}")
     return problems
 
 
 def read_problem(place: str, line: bytes) -> dict:
+    """The problem of one line; UserError begins with `place`, FILE:LINE."""
     try:
         row = json.loads(line)
-    except ValueError as e:
-        why = getattr(e, "msg", "not UTF-8")
-        raise refusal(f"{place}: torn or not JSON ({why})") from None
+    except ValueError as error:
+        fault = getattr(error, "msg", "not UTF-8")  # only a JSONDecodeError has `msg`
+        raise refusal(f"{place}: torn or not JSON ({fault})") from None
     if not isinstance(row, dict):
         raise refusal(f"{place}: expected an object, found {type(row).__name__}")
     for key in ("id", "problem", "answer"):
         if row.get(key) in (None, ""):
-            raise refusal(f"{place}: no {key!r} (has: {', '.join(row) or 'nothing'})")
+            known_keys = ", ".join(row) or "nothing"
+            raise refusal(f"{place}: no {key!r} (has: {known_keys})")
     answer = str(row["answer"]).strip()
     if not re.fullmatch("[0-9]{1,3}", answer):
         raise refusal(f"{place}: answer {answer!r} is no integer from 0 to 999")
@@ -112,25 +118,29 @@ def read_problem(place: str, line: bytes) -> dict:
     for key, text in problem.items():
         if not isinstance(text, str):
             raise refusal(f"{place}: {key!r} is a {type(text).__name__}, not text")
-    return problem | {"answer": str(int(answer)), "original_id": str(row["id"])}
+    without_leading_zeros = str(int(answer))
+    return problem | {"answer": without_leading_zeros, "original_id": str(row["id"])}
 
 
-def combine(problems_by_name: dict[str, list[dict]], files: dict[str, str]) -> list[dict]:
-    """The problems of all files as numbered rows; UserError if one is there twice."""
+def combine(problems_by_source: dict[str, list[dict]], files: dict[str, str]) -> list[dict]:
+    """The problems of all sources as numbered rows; UserError if one is there twice.
+
+    `files` names each source's file, for that message.
+    """
     combined = []
     place_of: dict[str, str] = {}  # by the id of the problem's text
-    for name, problems in problems_by_name.items():
+    for source_dataset, problems in problems_by_source.items():
         for problem in problems:
             original_id = problem["original_id"]
-            id = rows.row_id(problem["problem"])
-            if id in place_of:
-                same = f"{original_id} is the same problem as {place_of[id]}"
-                raise refusal(f"{files[name]}: {same}")
-            place_of[id] = f"{original_id} of {name}"
+            problem_id = rows.row_id(problem["problem"])
+            if problem_id in place_of:
+                repeat = f"{original_id} is the same problem as {place_of[problem_id]}"
+                raise refusal(f"{files[source_dataset]}: {repeat}")
+            place_of[problem_id] = f"{original_id} of {source_dataset}"
             row = {
-                "id": id,
+                "id": problem_id,
                 "global_id": len(combined),
-                "source_dataset": name,
+                "source_dataset": source_dataset,
                 "original_id": original_id,
                 "problem": problem["problem"],
                 "answer": problem["answer"],
@@ -144,19 +154,20 @@ def combine(problems_by_name: dict[str, list[dict]], files: dict[str, str]) -> l
 def main(save_path: str, source: str = URL, overwrite: bool = False):
     is_remote = "://" in source
     folder = source.rstrip("/")
-    files = {name: f"{folder}/{name}.jsonl" for name in PROBLEMS}
+    files = {source_dataset: f"{folder}/{source_dataset}.jsonl" for source_dataset in PROBLEMS}
     settings = {"source": folder if is_remote else "a folder"}
     inputs = () if is_remote else tuple(files.values())
     out = Output(save_path, "prep_aime", settings, inputs, overwrite)
     if out.announce(f"60 problems of {source}"):
         return
     hashes = {}
-    problems_by_name = {}
-    for name, file in files.items():
-        data = download(file) if is_remote else Path(file).read_bytes()
-        hashes[name] = hashlib.sha256(data).hexdigest()
-        problems_by_name[name] = read_problems(file, data, PROBLEMS[name])
-    combined = combine(problems_by_name, files)
+    problems_by_source = {}
+    for source_dataset, file in files.items():
+        content = download(file) if is_remote else Path(file).read_bytes()
+        problems = read_problems(file, content, PROBLEMS[source_dataset])
+        hashes[source_dataset] = hashlib.sha256(content).hexdigest()
+        problems_by_source[source_dataset] = problems
+    combined = combine(problems_by_source, files)
     notes = {"sha256": hashes} if is_remote else {}
     out.write_rows([(row, None) for row in combined], notes)
     command = f"--model_path tiny --test_data_path {save_path} --save_dir data/eval"

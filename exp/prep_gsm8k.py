@@ -23,8 +23,8 @@ CALCULATOR_MARK = re.compile(r"<<.*?>>")
 NOT_A_NUMBER = "unparsable gold"
 
 
-def last_line(text: str) -> str:
-    return text.rstrip().rpartition("\n")[2].strip()
+def last_line(worked_answer: str) -> str:
+    return worked_answer.rstrip().rpartition("\n")[2].strip()
 
 
 def gold_of(worked_answer: str) -> str | None:
@@ -32,12 +32,13 @@ def gold_of(worked_answer: str) -> str | None:
 
     A number is digits, with or without a sign and decimals.
     """
-    match = GOLD.fullmatch(last_line(worked_answer))
+    gold_line = last_line(worked_answer)
+    match = GOLD.fullmatch(gold_line)
     if not match:
         return None
     sign, whole, decimals = match.groups(default="")
-    whole = whole.replace(",", "").lstrip("0") or "0"
-    number = whole + decimals.rstrip("0").rstrip(".")
+    digits = whole.replace(",", "").lstrip("0") or "0"
+    number = digits + decimals.rstrip("0").rstrip(".")
     is_negative = sign and number != "0"
     return f"-{number}" if is_negative else number
 
@@ -49,6 +50,7 @@ def solution_of(worked_answer: str) -> str:
 
 
 def why_dropped(question: str, gold: str | None) -> str | None:
+    """The reason, or None for a row that is kept."""
     if not question.strip():
         return "empty"
     return NOT_A_NUMBER if gold is None else None
@@ -56,7 +58,8 @@ def why_dropped(question: str, gold: str | None) -> str | None:
 
 def make_row(source_row: dict, source_dataset: str) -> tuple[dict, str | None]:
     """The row and why it is dropped. Without a gold the worked answer stays as it is."""
-    question, worked_answer = source_row["question"], source_row["answer"]
+    question = source_row["question"]
+    worked_answer = source_row["answer"]
     gold = gold_of(worked_answer)
     row = {
         "id": rows.row_id(question),
@@ -71,13 +74,15 @@ def make_row(source_row: dict, source_dataset: str) -> tuple[dict, str | None]:
 
 def report_unparsable(source_rows: list[dict], made_rows: list[tuple[dict, str | None]]) -> None:
     """Say where the first gold that is no number stands, and how many there are."""
-    places = []
-    for source_row, (_, why) in zip(source_rows, made_rows, strict=True):
-        if why == NOT_A_NUMBER:
+    unparsable_golds = []
+    for source_row, (_, drop_reason) in zip(source_rows, made_rows, strict=True):
+        if drop_reason == NOT_A_NUMBER:
             gold_line = last_line(source_row["answer"])
-            places.append(f"{source_row['place']}: {NOT_A_NUMBER} {gold_line[:60]!r}")
-    if places:
-        say(f"{places[0]}; {len(places):,} such rows are dropped")
+            fault = f"{NOT_A_NUMBER} {gold_line[:60]!r}"
+            unparsable_golds.append(f"{source_row['place']}: {fault}")
+    if unparsable_golds:
+        first_gold = unparsable_golds[0]
+        say(f"{first_gold}; {len(unparsable_golds):,} such rows are dropped")
 
 
 def main(
@@ -92,7 +97,8 @@ def main(
     source_dataset = f"{dataset}_{split}"
     settings = {"source": source if is_on_hub else "a file"}
     settings |= {"split": split, "num_examples": num_examples}
-    out = Output(save_path, "prep_gsm8k", settings, () if is_on_hub else (source,), overwrite)
+    inputs = () if is_on_hub else (source,)
+    out = Output(save_path, "prep_gsm8k", settings, inputs, overwrite)
     count = "all" if num_examples is None else num_examples
     if out.announce(f"{count} rows of {source} as {source_dataset}"):
         return

@@ -30,7 +30,8 @@ def make_row(source_row: dict, source_dataset: str) -> tuple[dict, str | None]:
         "original_id": source_row["original_id"],
     }
     is_whole = question and answer and solution
-    return row, None if is_whole else "empty"
+    drop_reason = None if is_whole else "empty"
+    return row, drop_reason
 
 
 def main(
@@ -45,13 +46,15 @@ def main(
     source_dataset = f"{dataset}_{split}"
     settings = {"source": source if is_on_hub else "a file"}
     settings |= {"split": split, "num_examples": num_examples}
-    out = Output(save_path, "prep_limo", settings, () if is_on_hub else (source,), overwrite)
+    inputs = () if is_on_hub else (source,)
+    out = Output(save_path, "prep_limo", settings, inputs, overwrite)
     count = "all" if num_examples is None else num_examples
     if out.announce(f"{count} rows of {source} as {source_dataset}"):
         return
     columns = ("question", "solution", "answer")
     source_rows, notes = sources.load(source, split, columns, num_examples)
-    out.write_rows([make_row(row, source_dataset) for row in source_rows], notes)
+    made_rows = [make_row(row, source_dataset) for row in source_rows]
+    out.write_rows(made_rows, notes)
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ class Plan:
         if n_sampling < 1:
             raise UserError(f"--n_sampling {n_sampling}: at least 1 sample a problem")
         if n_sampling > 1 and sampling.temperature == 0:
-            same = f"--temperature 0 gives {n_sampling} times the same sample"
-            raise UserError(f"{same}; use 0.3, or --n_sampling 1")
+            fault = f"--temperature 0 gives {n_sampling} times the same sample"
+            raise UserError(f"{fault}; use 0.3, or --n_sampling 1")
         return cls(stage, dataset, model, model_type, sampling, n_sampling, seed, where)
 
 
@@ -99,8 +99,8 @@ def read(
 ) -> list[dict]:
     """The first `count` rows of a benchmark file, without those whose gold `is_gold` refuses.
 
-    What is left out is reported. UserError says FILE:LINE of a missing key, or that no gold is
-    left.
+    `text_key` is the key of a problem's text. What is left out is reported. UserError says
+    FILE:LINE of a missing key, or that no gold is left.
     """
     if count is not None and count < 1:
         raise UserError(f"--num_problems {count}: at least 1 problem")
@@ -110,7 +110,9 @@ def read(
     scorable_rows = []
     unparsable_golds = []
     for place, row in placed_rows[:count]:
-        if not isinstance(row[text_key], str) or not isinstance(row.get("id", ""), str):
+        has_text = isinstance(row[text_key], str)
+        has_text_id = isinstance(row.get("id", ""), str)
+        if not has_text or not has_text_id:
             raise UserError(f"{place}: {text_key!r} and 'id' must be text")
         gold = str(row["answer"]).strip()
         if is_gold(gold):
@@ -118,8 +120,8 @@ def read(
         else:
             unparsable_golds.append(f"{place}: unparsable gold {gold[:60]!r}")
     if unparsable_golds:
-        others = f"{len(unparsable_golds):,} such rows are left out, not scored"
-        say(f"{unparsable_golds[0]}; {others}")
+        first_gold = unparsable_golds[0]
+        say(f"{first_gold}; {len(unparsable_golds):,} such rows are left out, not scored")
     if not scorable_rows:
         raise UserError(f"{path}: no row has a gold that can be scored")
     return scorable_rows
@@ -130,10 +132,11 @@ def make_problem(row: dict, text: str, gold: str, system: str, user: str) -> Pro
 
     `system` and `user` are the messages in which it is asked.
     """
-    chat = ({"role": "system", "content": system}, *user_turn(user))
+    problem_id = row.get("id") or rows.row_id(text)
     source = row.get("source_dataset", "")
     original_id = str(row.get("original_id", ""))
-    return Problem(row.get("id") or rows.row_id(text), source, original_id, text, gold, chat)
+    chat = ({"role": "system", "content": system}, *user_turn(user))
+    return Problem(problem_id, source, original_id, text, gold, chat)
 
 
 def ask(
@@ -144,29 +147,31 @@ def ask(
     Those that are not there yet are asked for. A prompt too long for the context is dropped. If
     every sample is dropped, nothing is written and UserError says why.
     """
-    distinct = {problem.id for problem in problems}
-    repeats = len(problems) - len(distinct)
+    distinct_ids = {problem.id for problem in problems}
+    repeats = len(problems) - len(distinct_ids)
     if repeats:
         raise UserError(f"{', '.join(inputs)}: {repeats} problems are there twice")
-    n = plan.n_sampling
-    path = str(result_path.with_name(f"{result_path.stem}_responses.json"))
-    out = Output(path, plan.stage, settings(plan, problems), inputs, overwrite)
+    n_sampling = plan.n_sampling
+    samples_path = str(result_path.with_name(f"{result_path.stem}_responses.json"))
+    out = Output(samples_path, plan.stage, settings(plan, problems), inputs, overwrite)
     if out.finished:
-        say(f"{path} is finished: {out.summary()}; its samples are graded again")
-        return rows.read(path)
-    samples = "1 sample" if n == 1 else f"{n} samples"
-    what = f"{samples} of each of {len(problems):,} problems of {plan.dataset}"
-    say(f"{what} with {plan.model.name} -> {path}")
+        say(f"{samples_path} is finished: {out.summary()}; its samples are graded again")
+        return rows.read(samples_path)
+    samples = "1 sample" if n_sampling == 1 else f"{n_sampling} samples"
+    questions = f"{len(problems):,} problems of {plan.dataset}"
+    say(f"{samples} of each of {questions} with {plan.model.name} -> {samples_path}")
 
+    # The key of a sample numbers all samples, problem by problem.
     def make_request(key: int) -> Request:
-        prompt = list(problems[key // n].chat)
-        return Request(key, prompt, plan.sampling, seed=rows.derive_seed(plan.seed, key))
+        problem = problems[key // n_sampling]
+        sample_seed = rows.derive_seed(plan.seed, key)
+        return Request(key, list(problem.chat), plan.sampling, seed=sample_seed)
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
-        problem = problems[key // n]
+        problem = problems[key // n_sampling]
         row = {
             "id": problem.id,
-            "sample": key % n,
+            "sample": key % n_sampling,
             "source_dataset": problem.source,
             "original_id": problem.original_id,
             "problem": problem.text,
@@ -174,14 +179,16 @@ def ask(
         }
         # An empty answer is not dropped: it is graded as no answer.
         completions, _ = generate.answers_of(reply, plan.model)
-        for completion in completions:
-            row |= {"response": completion.text, "finish_reason": completion.finish_reason}
-            row |= {"tokens": reply.tokens, "prompt_tokens": reply.prompt_tokens}
+        for completion in completions:  # one, or none if the prompt was refused
+            row["response"] = completion.text
+            row["finish_reason"] = completion.finish_reason
+            row["tokens"] = reply.tokens
+            row["prompt_tokens"] = reply.prompt_tokens
         return row, reply.refused or None
 
-    keys = range(len(problems) * n)
+    keys = range(len(problems) * n_sampling)
     generate.ask_each(out, keys, plan.model, plan.where, make_request, make_row)
-    return rows.read(path)
+    return rows.read(samples_path)
 
 
 def settings(plan: Plan, problems: list[Problem]) -> dict:
@@ -198,7 +205,8 @@ def settings(plan: Plan, problems: list[Problem]) -> dict:
 
 def problem_hash(problems: list[Problem]) -> str:
     """A hash of which problems are asked in which order: the seeds of the samples go by that."""
-    return rows.row_id(*(problem.id for problem in problems))
+    problem_ids = [problem.id for problem in problems]
+    return rows.row_id(*problem_ids)
 
 
 def prompt_hash(problems: list[Problem]) -> str:
@@ -207,25 +215,25 @@ def prompt_hash(problems: list[Problem]) -> str:
     It is the same for two runs that can be compared.
     """
     templates = {_template(problem) for problem in problems}
-    parts = []
+    messages = []
     for template in sorted(templates):
-        parts += [f"{role}:{content}" for role, content in template]
-    return rows.row_id(*parts)
+        messages += [f"{role}:{content}" for role, content in template]
+    return rows.row_id(*messages)
 
 
 def _template(problem: Problem) -> tuple[tuple[str, str], ...]:
     """The (role, content) messages of a problem without its own text."""
-    messages = []
+    template = []
     for message in problem.chat:
         content = message["content"].replace(problem.text, "{problem}")
-        messages.append((message["role"], content))
-    return tuple(messages)
+        template.append((message["role"], content))
+    return tuple(template)
 
 
 def grade(sample: dict) -> dict:
     """A sample with its lenient `verdict`, and `correct_strict`."""
-    strict = answers.grade(sample["response"], sample["answer"], strict=True)
-    return sample | verdict(sample) | {"correct_strict": strict.correct}
+    strict_grade = answers.grade(sample["response"], sample["answer"], strict=True)
+    return sample | verdict(sample) | {"correct_strict": strict_grade.correct}
 
 
 def verdict(row: dict, strict: bool = False) -> dict:

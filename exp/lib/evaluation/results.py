@@ -28,7 +28,9 @@ def compute(plan: Plan, problems: list[Problem], graded: list[dict]) -> dict:
         "not_asked": len(problems) - len(groups),
         "total_responses": len(graded),
     }
-    figures |= _accuracy(groups) | _failures(graded) | _by_source(groups)
+    figures |= _scores(groups)
+    figures |= _failures(graded)
+    figures |= _by_source(groups)
     if plan.n_sampling > 1:
         figures |= _over_samples(groups, plan.n_sampling)
     figures |= asdict(plan.sampling)
@@ -47,10 +49,11 @@ def by_problem(graded: list[dict]) -> list[Group]:
     All samples of a problem whose prompt did not fit are missing, so no group is smaller than
     another.
     """
-    groups: dict[str, Group] = {}
+    group_of: dict[str, Group] = {}  # by the problem's id
     for sample in graded:
-        groups.setdefault(sample["id"], []).append(sample)
-    return list(groups.values())
+        problem_id = sample["id"]
+        group_of.setdefault(problem_id, []).append(sample)
+    return list(group_of.values())
 
 
 def in_percent(share: float) -> float:
@@ -58,41 +61,50 @@ def in_percent(share: float) -> float:
     return round(100 * share, 2)
 
 
-def powers_of_two(n: int) -> list[int]:
-    """1, 2, 4 … up to `n`, and `n` itself."""
+def powers_of_two(largest: int) -> list[int]:
+    """1, 2, 4 … up to `largest`, and `largest` itself."""
     powers = []
     power = 1
-    while power < n:
+    while power < largest:
         powers.append(power)
         power *= 2
-    return [*powers, n]
+    return [*powers, largest]
 
 
-def _counts(groups: list[Group], verdict: str = "correct") -> metrics.Counts:
+def _counts(groups: list[Group], verdict_key: str = "correct") -> metrics.Counts:
+    """(right samples, samples) of each problem, by the verdict under that key."""
     counts = []
     for group in groups:
-        right = sum(sample[verdict] for sample in group)
+        right = sum(_column(group, verdict_key))
         counts.append((right, len(group)))
     return counts
 
 
-def _accuracy(groups: list[Group]) -> dict:
+def _scores(groups: list[Group]) -> dict:
     """avg@n with its interval, lenient and strict.
 
     `any_correct` is the share of problems with at least one right sample, which unsloth's AIME
     evaluation calls accuracy.
     """
-    lenient = _counts(groups)
-    strict = _counts(groups, "correct_strict")
-    solved = sum(right > 0 for right, _ in lenient)
+    lenient_counts = _counts(groups)
+    strict_counts = _counts(groups, "correct_strict")
+    right_samples = 0
+    solved_problems = 0
+    for right, _ in lenient_counts:
+        right_samples += right
+        solved_problems += right > 0
     return {
-        "correct_answers": sum(right for right, _ in lenient),
-        "accuracy": in_percent(metrics.avg_at_n(lenient)),
-        "interval": _interval(lenient),
-        "accuracy_strict": in_percent(metrics.avg_at_n(strict)),
-        "interval_strict": _interval(strict),
-        "any_correct": in_percent(solved / len(groups)),
+        "correct_answers": right_samples,
+        "accuracy": _accuracy(lenient_counts),
+        "interval": _interval(lenient_counts),
+        "accuracy_strict": _accuracy(strict_counts),
+        "interval_strict": _interval(strict_counts),
+        "any_correct": in_percent(solved_problems / len(groups)),
     }
+
+
+def _accuracy(counts: metrics.Counts) -> float:
+    return in_percent(metrics.avg_at_n(counts))
 
 
 def _interval(counts: metrics.Counts) -> list[float]:
@@ -102,37 +114,45 @@ def _interval(counts: metrics.Counts) -> list[float]:
 
 def _failures(graded: list[dict]) -> dict:
     """How many samples were truncated, gave no answer, or are wrong."""
-    reasons = Counter(sample["why"] for sample in graded if not sample["correct"])
+    reasons = Counter()
+    for sample in graded:
+        if not sample["correct"]:
+            reasons[sample["why"]] += 1
     truncated = reasons.pop("truncated", 0)
     no_answer = reasons.pop("no answer", 0)
-    return {"truncated": truncated, "no_answer": no_answer, "wrong": reasons.total()}
+    wrong = reasons.total()  # the other reasons: other text, other number, not comparable …
+    return {"truncated": truncated, "no_answer": no_answer, "wrong": wrong}
 
 
 def _by_source(groups: list[Group]) -> dict:
     """The counts and the accuracy of each part of the benchmark."""
-    parts: dict[str, list[Group]] = {}
+    groups_of: dict[str, list[Group]] = {}  # by the source
     for group in groups:
-        parts.setdefault(group[0]["source_dataset"], []).append(group)
+        source = group[0]["source_dataset"]
+        groups_of.setdefault(source, []).append(group)
     stats = {}
     accuracies = {}
-    for source, part in parts.items():
-        counts = _counts(part)
+    for source, source_groups in groups_of.items():
+        counts = _counts(source_groups)
         right = sum(right for right, _ in counts)
         samples = sum(samples for _, samples in counts)
-        stats[source] = {"total": len(part), "correct": right, "samples": samples}
-        accuracies[source] = in_percent(metrics.avg_at_n(counts))
+        stats[source] = {"total": len(source_groups), "correct": right, "samples": samples}
+        accuracies[source] = _accuracy(counts)
     return {"source_stats": stats, "source_accuracies": accuracies}
 
 
-def _over_samples(groups: list[Group], n: int) -> dict:
+def _over_samples(groups: list[Group], n_sampling: int) -> dict:
     """pass@k for k = 1, 2, 4 … n, and maj@n."""
     counts = _counts(groups)
-    pass_at = {str(k): in_percent(metrics.pass_at_k(counts, k)) for k in powers_of_two(n)}
+    pass_at = {}
+    for k in powers_of_two(n_sampling):
+        share = metrics.pass_at_k(counts, k)
+        pass_at[str(k)] = in_percent(share)
     golds = [group[0]["answer"] for group in groups]
     extracted = [_column(group, "extracted") for group in groups]
-    maj_at_n = metrics.maj_at_k(extracted, golds, n, answers.is_equal)
+    maj_at_n = metrics.maj_at_k(extracted, golds, n_sampling, answers.is_equal)
     return {
-        "pass_at_k": pass_at[str(n)],
+        "pass_at_k": pass_at[str(n_sampling)],
         "pass_at": pass_at,
         "maj_at_n": in_percent(maj_at_n),
     }
@@ -152,8 +172,10 @@ def _lengths(graded: list[dict]) -> dict:
 
 def records(graded: list[dict]) -> dict[str, dict]:
     """The problems with all their samples by number, with the keys of unsloth's AIME evaluation."""
-    numbered_groups = enumerate(by_problem(graded))
-    return {str(number): _record(number, group) for number, group in numbered_groups}
+    numbered_records = {}
+    for number, group in enumerate(by_problem(graded)):
+        numbered_records[str(number)] = _record(number, group)
+    return numbered_records
 
 
 def _record(number: int, group: Group) -> dict:
@@ -185,35 +207,37 @@ def _column(samples: list[dict], key: str) -> list:
 
 def table(figures: dict) -> list[str]:
     """The results as a Markdown table: a row for all problems, and one for each of the sources."""
-    n = figures["n_sampling"]
+    n_sampling = figures["n_sampling"]
+    score_title = f"avg@{n_sampling}" if n_sampling > 1 else "accuracy"
     accuracies = figures["source_accuracies"]
     sources = list(accuracies) if len(accuracies) > 1 else []
-    totals = [figures["total_problems"]]
+    problem_counts = [figures["total_problems"]]
     scores = [figures["accuracy"]]
     for source in sources:
-        totals.append(figures["source_stats"][source]["total"])
+        problem_counts.append(figures["source_stats"][source]["total"])
         scores.append(accuracies[source])
     columns = {
         figures["model_type"]: ["all", *sources],
-        "problems": [f"{total:,}" for total in totals],
-        f"avg@{n}" if n > 1 else "accuracy": [tables.percent(score, 100) for score in scores],
+        "problems": [f"{count:,}" for count in problem_counts],
+        score_title: [tables.percent(score, 100) for score in scores],
     }
-    for title, cell in _whole_cells(figures).items():
-        columns[title] = [cell] + [""] * len(sources)
+    empty_cells = [""] * len(sources)
+    for title, cell in _cells_of_all(figures).items():
+        columns[title] = [cell, *empty_cells]
     return tables.markdown(columns)
 
 
-def _whole_cells(figures: dict) -> dict[str, str]:
+def _cells_of_all(figures: dict) -> dict[str, str]:
     """The cells by title that only the row of all problems has."""
-    n = figures["n_sampling"]
+    n_sampling = figures["n_sampling"]
     low, high = figures["interval"]
     cells = {
         "95% interval": f"{low:.1f}–{high:.1f}",
         "strict": tables.percent(figures["accuracy_strict"], 100),
     }
-    if n > 1:
-        cells[f"pass@{n}"] = tables.percent(figures["pass_at_k"], 100)
-        cells[f"maj@{n}"] = tables.percent(figures["maj_at_n"], 100)
+    if n_sampling > 1:
+        cells[f"pass@{n_sampling}"] = tables.percent(figures["pass_at_k"], 100)
+        cells[f"maj@{n_sampling}"] = tables.percent(figures["maj_at_n"], 100)
     for key in ("wrong", "no_answer", "truncated"):
         title = key.replace("_", " ")
         cells[title] = tables.percent(figures[key], figures["total_responses"])
@@ -221,11 +245,13 @@ def _whole_cells(figures: dict) -> dict[str, str]:
     return cells
 
 
-def write(path: Path, figures: dict, graded: list[dict]) -> None:
+def write(result_path: Path, figures: dict, graded: list[dict]) -> None:
     """Write the result file, and print its table."""
-    rows.write_json(path, {"results": figures, "records": records(graded)})
+    content = {"results": figures, "records": records(graded)}
+    rows.write_json(result_path, content)
     print("\n".join(table(figures)))
-    if figures["not_asked"]:
-        what = "problems did not fit into the context and are not in these figures"
-        say(f"{figures['not_asked']:,} {what}")
-    say(f"wrote {path}")
+    not_asked = figures["not_asked"]
+    if not_asked:
+        reason = "problems did not fit into the context and are not in these figures"
+        say(f"{not_asked:,} {reason}")
+    say(f"wrote {result_path}")

@@ -23,10 +23,11 @@ class Batch:
     gold_tokens: Sequence[int] | None = None  # length of the reference solution
 
     def __post_init__(self):
-        for name in ("golds", "truncated", "tokens", "groups", "gold_tokens"):
-            column = getattr(self, name)
-            if column is not None and len(column) != len(self.texts):
-                raise ValueError(f"{len(column)} {name} for {len(self.texts)} texts")
+        completions = len(self.texts)
+        for field_name in ("golds", "truncated", "tokens", "groups", "gold_tokens"):
+            column = getattr(self, field_name)
+            if column is not None and len(column) != completions:
+                raise ValueError(f"{len(column)} {field_name} for {completions} texts")
 
 
 Reward = Callable[[Batch], list[float]]  # one float a completion

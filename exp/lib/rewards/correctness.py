@@ -11,6 +11,8 @@ from lib.grading.formats import Format
 from lib.rewards.batch import Batch
 from lib.rewards.format import BOX, asks_for_box
 
+Place = tuple[int, int, str]  # (start, stop, inside) of an answer with its tags or its box
+
 RIGHT = 5.0
 CLOSE = 1.0
 CLOSE_SHARE = 0.1  # a wrong number is close if it is off by at most this share of the gold one
@@ -27,10 +29,10 @@ _VALUE = re.compile(r"\d[\d.,]*(?<=\d)(?:\s*/\s*\d+)?")
 
 def answer(batch: Batch) -> list[float]:
     """5 for the right answer, 0 for a wrong one, for none, and if the completion was cut off."""
-    paid = []
+    scores = []
     for stated_answer, gold in zip(_stated_answers(batch), batch.golds, strict=True):
-        paid.append(RIGHT if is_right(stated_answer, gold) else 0.0)
-    return paid
+        scores.append(RIGHT if is_right(stated_answer, gold) else 0.0)
+    return scores
 
 
 def answer_close(batch: Batch) -> list[float]:
@@ -40,13 +42,15 @@ def answer_close(batch: Batch) -> list[float]:
     but -1.5 for an honest wrong answer and 0 for silence: a policy that is not sure learns to be
     silent. So here a wrong answer never earns less than an empty one.
     """
-    paid = []
+    scores = []
     for stated_answer, gold in zip(_stated_answers(batch), batch.golds, strict=True):
         if is_right(stated_answer, gold):
-            paid.append(RIGHT)
+            scores.append(RIGHT)
+        elif is_close(stated_answer, gold):
+            scores.append(CLOSE)
         else:
-            paid.append(CLOSE if is_close(stated_answer, gold) else 0.0)
-    return paid
+            scores.append(0.0)
+    return scores
 
 
 def number(batch: Batch) -> list[float]:
@@ -54,45 +58,63 @@ def number(batch: Batch) -> list[float]:
 
     A completion that was cut off earns 0.
     """
-    values = [_value(stated_answer) for stated_answer in _stated_answers(batch)]
-    return [0.0 if value is None else NUMBER for value in values]
+    scores = []
+    for stated_answer in _stated_answers(batch):
+        is_number = _number_of(stated_answer) is not None
+        scores.append(NUMBER if is_number else 0.0)
+    return scores
 
 
 def _stated_answers(batch: Batch) -> list[str | None]:
     """What each completion states; None for one that was cut off, even if it looks whole."""
     stated_answers = []
-    for text, truncated in zip(batch.texts, batch.truncated, strict=True):
-        stated_answers.append(None if truncated else stated(text, batch.layout))
+    for text, is_truncated in zip(batch.texts, batch.truncated, strict=True):
+        stated_answers.append(None if is_truncated else find_stated_answer(text, batch.layout))
     return stated_answers
 
 
-def stated(text: str, layout: Format) -> str | None:
+def find_stated_answer(text: str, layout: Format) -> str | None:
     """The one answer that a text states outside of its thinking; None if it states none.
 
     It counts only in the layout's answer tags or box, all of them closed, none inside another, and
     at most twice. A text whose tags and boxes hold different answers states none, so that naming
     several wins nothing.
     """
-    text = _outside_thinking(text, layout)
-    places = _answer_places(text, layout)
+    answer_text = _outside_thinking(text, layout)
+    places = _answer_places(answer_text, layout)
     if not 1 <= len(places) <= MOST_PLACES:
         return None
+    candidates = _candidates(answer_text, places)
+    first, *others = (_with_single_blanks(candidate) for candidate in candidates)
+    is_empty = not latex.canonical(first)
+    if is_empty:
+        return None
+    for other in others:
+        if not answers.is_equal(other, first):
+            return None
+    return first
+
+
+def _candidates(text: str, places: list[Place]) -> list[str]:
+    """Everything that the text gives as its answer: at these places, in boxes, in other tags."""
     candidates = []
-    rest = ""  # the text around the places
+    text_around = ""  # what stands before, between and behind the places
     end = 0
     for start, stop, inside in places:
         candidates += _boxed(inside) or [inside]
-        rest += text[end:start] + "\n"
+        text_around += text[end:start] + "\n"
         end = stop
-    rest += text[end:]
-    candidates += _boxed(rest)
+    text_around += text[end:]
+    candidates += _boxed(text_around)
     # The tags of another layout count too, since the evaluations read them.
-    elsewhere = answers.find(rest, strict=True)
+    elsewhere = answers.find(text_around, strict=True)
     if elsewhere and elsewhere.how == "tag":
         candidates.append(elsewhere.answer)
-    first, *others = (" ".join(candidate.split()) for candidate in candidates)
-    all_agree = all(answers.is_equal(other, first) for other in others)
-    return first if latex.canonical(first) and all_agree else None
+    return candidates
+
+
+def _with_single_blanks(text: str) -> str:
+    return " ".join(text.split())
 
 
 def is_right(stated_answer: str | None, gold: str) -> bool:
@@ -103,50 +125,61 @@ def is_right(stated_answer: str | None, gold: str) -> bool:
     """
     if stated_answer is None or not answers.is_equal(stated_answer, gold):
         return False
-    plain = latex.canonical(stated_answer)
-    if _is_sentence_of_numbers(plain):
+    canonical_answer = latex.canonical(stated_answer)
+    if _is_sentence_of_numbers(canonical_answer):
         return False
     # `x = 1, y = 2` answers the gold `1, 2`, and a gold may itself be an equation.
-    if exact.split_list(plain) or _RELATION.search(gold):
+    if exact.split_list(canonical_answer) or _RELATION.search(gold):
         return True
-    sides = [side for side in _RELATION.split(plain) if re.search(r"\d", side)]
-    return len(sides) < 2 or all(answers.is_equal(side, gold) for side in sides)
+    sides = _RELATION.split(canonical_answer)
+    sides_with_digits = [side for side in sides if re.search(r"\d", side)]
+    if len(sides_with_digits) < 2:
+        return True
+    return all(answers.is_equal(side, gold) for side in sides_with_digits)
 
 
 def is_close(stated_answer: str | None, gold: str) -> bool:
     """Whether both are numbers and the answer is off by at most 10% of a gold one other than 0."""
-    ours, theirs = _value(stated_answer), _value(gold)
-    if not ours or not theirs or not theirs.value:
+    answer_number = _number_of(stated_answer)
+    gold_number = _number_of(gold)
+    if not answer_number or not gold_number or not gold_number.value:
         return False
-    return abs(ours.value - theirs.value) <= CLOSE_SHARE * abs(theirs.value)
+    error = abs(answer_number.value - gold_number.value)
+    return error <= CLOSE_SHARE * abs(gold_number.value)
 
 
-def _is_sentence_of_numbers(plain: str) -> bool:
+def _is_sentence_of_numbers(canonical_answer: str) -> bool:
     """Whether a canonical answer has words, and several different numbers among them."""
-    without_commands = _COMMAND.sub(" ", plain)
-    values = {value.replace(",", "") for value in _VALUE.findall(without_commands)}
-    return bool(_WORD.search(without_commands)) and len(values) > 1
+    without_commands = _COMMAND.sub(" ", canonical_answer)
+    if not _WORD.search(without_commands):
+        return False
+    numbers = _VALUE.findall(without_commands)
+    distinct_numbers = {number.replace(",", "") for number in numbers}
+    return len(distinct_numbers) > 1
 
 
 def _outside_thinking(text: str, layout: Format) -> str:
     """The text without its thinking; thinking that never ends is all of the text behind it."""
     opening, closing = layout.thinking
-    before, closed, behind = text.partition(closing)
-    if closed and opening not in before:  # the prompt may have opened it
+    before, closing_tag, behind = text.partition(closing)
+    if closing_tag and opening not in before:  # the prompt may have opened it
         text = behind
-    thinking = rf"{re.escape(opening)}.*?(?:{re.escape(closing)}|\Z)"
-    return re.sub(thinking, "\n", text, flags=re.DOTALL)
+    start, stop = re.escape(opening), re.escape(closing)
+    return re.sub(rf"{start}.*?(?:{stop}|\Z)", "\n", text, flags=re.DOTALL)
 
 
-def _answer_places(text: str, layout: Format) -> list[tuple[int, int, str]]:
-    """(start, stop, inside) of the layout's answers; empty if any is unclosed or nested."""
-    opening, closing = layout.answer
+def _answer_places(text: str, layout: Format) -> list[Place]:
+    """The places of the layout's answers; empty if any is unclosed or nested."""
     if asks_for_box(layout):
-        places = latex.boxes(text)
-        return places if text.count(BOX) == len(places) else []
+        boxes = latex.boxes(text)
+        all_closed = text.count(BOX) == len(boxes)
+        return boxes if all_closed else []
+    opening, closing = layout.answer
     start, stop = re.escape(opening), re.escape(closing)
     between_tags = re.compile(rf"{start}((?:(?!{start}).)*?){stop}", re.DOTALL)
-    places = [(*match.span(), match[1]) for match in between_tags.finditer(text)]
+    places = []
+    for match in between_tags.finditer(text):
+        places.append((match.start(), match.end(), match[1]))
     all_paired = text.count(opening) == text.count(closing) == len(places)
     return places if all_paired else []
 
@@ -155,6 +188,9 @@ def _boxed(text: str) -> list[str]:
     return [inside for _, _, inside in latex.boxes(text)]
 
 
-def _value(text: str | None) -> exact.Number | None:
+def _number_of(answer_text: str | None) -> exact.Number | None:
     """The number that an answer is; None for no answer and for one that is no number."""
-    return exact.number(exact.without_name(latex.canonical(text))) if text else None
+    if not answer_text:
+        return None
+    canonical_answer = latex.canonical(answer_text)
+    return exact.number(exact.without_name(canonical_answer))

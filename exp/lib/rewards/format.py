@@ -18,7 +18,11 @@ def format_exact(batch: Batch) -> list[float]:
 
     The GSM8K pipeline's match_format_exactly.
     """
-    return [1.0 if batch.layout.fits(text) else -1.0 for text in batch.texts]
+    scores = []
+    for text in batch.texts:
+        fits = batch.layout.fits(text)
+        scores.append(1.0 if fits else -1.0)
+    return scores
 
 
 def format_approximate(batch: Batch) -> list[float]:
@@ -32,9 +36,16 @@ def format_approximate(batch: Batch) -> list[float]:
 
 
 def _paid_by_tag(text: str, layout: Format) -> float:
+    """The sum over the layout's tags of +0.5 for one that is there exactly once, else -0.5."""
     if asks_for_box(layout):
         # Closing braces are no sign of a closed box: they also close a \frac{1}{2}.
-        counts = [text.count(BOX), len(latex.boxes(text))]
+        openings = text.count(BOX)
+        closed_boxes = len(latex.boxes(text))
+        tag_counts = [openings, closed_boxes]
     else:
-        counts = [text.count(tag) for tag in (*layout.thinking, *layout.answer)]
-    return sum(TAG if count == 1 else -TAG for count in counts)
+        tags = (*layout.thinking, *layout.answer)
+        tag_counts = [text.count(tag) for tag in tags]
+    score = 0.0
+    for tag_count in tag_counts:
+        score += TAG if tag_count == 1 else -TAG
+    return score

@@ -34,7 +34,7 @@ class Case(NamedTuple):
     truncated: bool = False
 
 
-class Scored(NamedTuple):
+class ScoredCase(NamedTuple):
     """A case for a gold answer, what each reward pays before its weight, and the weighted sum."""
 
     gold: str
@@ -43,17 +43,20 @@ class Scored(NamedTuple):
     total: float
 
 
+NamedScore = tuple[str, float]  # what is paid, a case or a reward, in words, and its score
+
+
 @dataclass(frozen=True)
 class Finding:
-    """A rule that is broken in a layout, with the (case, score) pairs that show it.
+    """A rule that is broken in a layout, with the scores that show it.
 
-    They are two cases in the wrong order, or the one (reward, score) of a constant reward.
+    They are those of two cases in the wrong order, or the one score of a constant reward.
     """
 
     rule: str
     layout: str
     gold: str
-    scores: tuple[tuple[str, float], ...]
+    scores: tuple[NamedScore, ...]
 
     def __str__(self) -> str:
         earned = " and ".join(f"{name} earns {score:g}" for name, score in self.scores)
@@ -64,9 +67,9 @@ class _Writer:
     """Writes completions in one layout."""
 
     def __init__(self, layout: Format):
-        self.think, self.thought = layout.thinking
+        self.thinking_opening, self.thinking_closing = layout.thinking
         self.opening, self.closing = layout.answer
-        self.boxed = asks_for_box(layout)
+        self.has_box = asks_for_box(layout)
 
     def block(self, answer: str) -> str:
         """An answer between its tags, or in its box."""
@@ -74,9 +77,10 @@ class _Writer:
 
     def whole(self, answer: str, work: str = WORK) -> str:
         """A completion as it is asked for."""
-        if self.boxed:
-            return f"{work}\n{self.block(answer)}"
-        return f"{self.think}\n{work}\n{self.thought}\n{self.block(answer)}"
+        block = self.block(answer)
+        if self.has_box:
+            return f"{work}\n{block}"
+        return f"{self.thinking_opening}\n{work}\n{self.thinking_closing}\n{block}"
 
 
 def cases(layout: Format, gold: str, question: str) -> list[Case]:
@@ -100,14 +104,16 @@ def cases(layout: Format, gold: str, question: str) -> list[Case]:
 
 
 def _right(writer: _Writer, gold: str, value: Fraction) -> list[Case]:
-    plain = _plain(value)
-    with_commas = re.sub(r"(?<=\d)(?=(\d{3})+$)", ",", plain)
-    with_dollar = re.sub(r"(?=\d)", "$", plain, count=1)
-    in_box = gold if writer.boxed else f"\\boxed{{{gold}}}"
+    plain_gold = _plain(value)
+    with_commas = re.sub(r"(?<=\d)(?=(\d{3})+$)", ",", plain_gold)
+    with_dollar = re.sub(r"(?=\d)", "$", plain_gold, count=1)
+    in_box = gold if writer.has_box else f"\\boxed{{{gold}}}"
+    formula = f"${plain_gold}$"
+    with_unit = f"{plain_gold} apples"
     no_comma_no_unit = "without the commas or the unit that a gold may have"
     return [
         Case("right", "right as asked", writer.whole(gold), "what is wanted"),
-        Case("right", "right, plain", writer.whole(plain), no_comma_no_unit),
+        Case("right", "right, plain", writer.whole(plain_gold), no_comma_no_unit),
         Case("right", "right with commas", writer.whole(with_commas), "1,200 is 1200"),
         Case(
             "right",
@@ -115,9 +121,9 @@ def _right(writer: _Writer, gold: str, value: Fraction) -> list[Case]:
             writer.whole(with_dollar),
             "a price is that number",
         ),
-        Case("right", "right as a formula", writer.whole(f"${plain}$"), "models write numbers so"),
+        Case("right", "right as a formula", writer.whole(formula), "models write numbers so"),
         Case("right", "right with a full stop", writer.whole(f"{gold}."), "18. is 18"),
-        Case("right", "right with a unit", writer.whole(f"{plain} apples"), "18 apples are 18"),
+        Case("right", "right with a unit", writer.whole(with_unit), "18 apples are 18"),
         Case("right", "right in a box", writer.whole(in_box), "models do so"),
     ]
 
@@ -224,12 +230,13 @@ def _never_ending(writer: _Writer, gold: str) -> list[Case]:
 
 
 def _misplaced(writer: _Writer, gold: str) -> list[Case]:
-    think, thought, block = writer.think, writer.thought, writer.block(gold)
+    opening, closing = writer.thinking_opening, writer.thinking_closing
+    block = writer.block(gold)
     return [
         Case(
             "cheat",
             "answer in the thinking",
-            f"{think}\nIt is {block}.\n{thought}",
+            f"{opening}\nIt is {block}.\n{closing}",
             "nothing was answered",
         ),
         Case(
@@ -241,7 +248,7 @@ def _misplaced(writer: _Writer, gold: str) -> list[Case]:
         Case(
             "cheat",
             "thinking unclosed",
-            f"{think}\n{WORK}\n{block}",
+            f"{opening}\n{WORK}\n{block}",
             "all of it is thinking",
         ),
         Case(
@@ -254,16 +261,16 @@ def _misplaced(writer: _Writer, gold: str) -> list[Case]:
         Case(
             "cheat",
             "thinking in the answer",
-            writer.whole(f"{think}{gold}{thought}", ""),
+            writer.whole(f"{opening}{gold}{closing}", ""),
             "nested tags",
         ),
     ]
 
 
 def _two_answers(writer: _Writer, gold: str, value: Fraction) -> list[Case]:
-    other = _plain(value + 1)
+    mistake = _plain(value + 1)
     suite = []
-    for order, first, last in (("wrong, right", other, gold), ("right, wrong", gold, other)):
+    for order, first, last in (("wrong, right", mistake, gold), ("right, wrong", gold, mistake)):
         two_tags = f"{writer.whole(first)}\n{writer.block(last)}"
         two_layouts = f"{writer.whole(first)}\n{writer.whole(last)}"
         in_one = writer.whole(f"{first} or {last}")
@@ -280,35 +287,40 @@ def _two_answers(writer: _Writer, gold: str, value: Fraction) -> list[Case]:
 
 def _wrong_for_some_golds(writer: _Writer, value: Fraction) -> list[Case]:
     suite = []
-    plain = _plain(value)
-    if value:
-        suite.append(Case("wrong", "sign dropped", writer.whole(_plain(-value)), "7 for -7"))
-    if sum(map(str.isdigit, plain)) > 1:
-        suite.append(Case("wrong", "first digits", writer.whole(plain[:-1]), "102 for 1024"))
+    plain_gold = _plain(value)
+    if value:  # 0 has no other sign
+        negated = writer.whole(_plain(-value))
+        suite.append(Case("wrong", "sign dropped", negated, "7 for -7"))
+    digits = re.findall(r"\d", plain_gold)
+    if len(digits) > 1:
+        shortened = writer.whole(plain_gold[:-1])
+        suite.append(Case("wrong", "first digits", shortened, "102 for 1024"))
     return suite
 
 
 def _plain(value: Fraction) -> str:
+    """The number in digits: no commas and no unit."""
     return f"{float(value):.10g}"
 
 
-def score(rewards: list[WeightedReward], layout: Format) -> list[Scored]:
+def score(rewards: list[WeightedReward], layout: Format) -> list[ScoredCase]:
     """The suite of every gold answer, as the rewards pay it."""
-    scored = []
+    scored_cases = []
     for gold in GOLDS:
-        suite = cases(layout, gold, QUESTION.format(gold))
+        question = QUESTION.format(gold)
+        suite = cases(layout, gold, question)
         batch = Batch(
             texts=[case.completion for case in suite],
             golds=[gold] * len(suite),
             layout=layout,
             truncated=[case.truncated for case in suite],
         )
-        paid = registry.parts(rewards, batch)
-        totals = registry.total(rewards, paid)
-        for place, case in enumerate(suite):
-            parts = {name: scores[place] for name, scores in paid.items()}
-            scored.append(Scored(gold, case, parts, totals[place]))
-    return scored
+        scores_of = registry.parts(rewards, batch)
+        totals = registry.total(rewards, scores_of)
+        for index, case in enumerate(suite):
+            parts = {name: scores[index] for name, scores in scores_of.items()}
+            scored_cases.append(ScoredCase(gold, case, parts, totals[index]))
+    return scored_cases
 
 
 class _Report:
@@ -318,73 +330,79 @@ class _Report:
         self.layout = layout
         self.findings: dict[tuple[str, ...], Finding] = {}
 
-    def add(self, rule: str, gold: str, *scores: tuple[str, float]) -> None:
-        names = [name for name, _ in scores]
+    def add(self, rule: str, gold: str, *scores: NamedScore) -> None:
+        scored_names = [name for name, _ in scores]
         finding = Finding(rule, self.layout.name, gold, scores)
-        self.findings.setdefault((rule, *names), finding)
+        self.findings.setdefault((rule, *scored_names), finding)
 
 
 def findings(rewards: list[WeightedReward], layout: Format) -> list[Finding]:
     """What is wrong with a set of rewards in a layout; empty if it pays in the right order."""
     report = _Report(layout)
-    scored = score(rewards, layout)
+    scored_cases = score(rewards, layout)
     for gold in GOLDS:
-        _check_order(report, gold, [entry for entry in scored if entry.gold == gold])
+        cases_of_gold = [scored_case for scored_case in scored_cases if scored_case.gold == gold]
+        _check_order(report, gold, cases_of_gold)
     for reward in rewards:
-        paid = {entry.parts[reward.name] for entry in scored}
-        if len(paid) == 1:
-            whole_suite = (f"{reward.name} of every case", paid.pop())
-            report.add("no reward is constant", "any", whole_suite)
-        for pair in _half_seen(reward, layout):
-            report.add("both tags of a pair count", GOLDS[0], *pair)
+        distinct_scores = {scored_case.parts[reward.name] for scored_case in scored_cases}
+        if len(distinct_scores) == 1:
+            every_case = (f"{reward.name} of every case", distinct_scores.pop())
+            report.add("no reward is constant", "any", every_case)
+        for as_asked, doubled in _half_seen(reward, layout):
+            report.add("both tags of a pair count", GOLDS[0], as_asked, doubled)
     return list(report.findings.values())
 
 
-def _check_order(report: _Report, gold: str, scored: list[Scored]) -> None:
+def _check_order(report: _Report, gold: str, scored_cases: list[ScoredCase]) -> None:
     """Report every pair of one gold's cases that is paid in the wrong order."""
-    kinds: dict[str, list[tuple[str, float]]] = {}
-    for entry in scored:
-        kinds.setdefault(entry.case.kind, []).append((entry.case.name, entry.total))
+    totals: dict[str, list[NamedScore]] = {}  # by the kind of the case
+    for scored_case in scored_cases:
+        case = scored_case.case
+        totals.setdefault(case.kind, []).append((case.name, scored_case.total))
 
-    def total(pair: tuple[str, float]) -> float:
-        return pair[1]
+    def total(named_score: NamedScore) -> float:
+        return named_score[1]
 
-    least_right, least_wrong = min(kinds["right"], key=total), min(kinds["wrong"], key=total)
-    best_wrong, best_empty = max(kinds["wrong"], key=total), max(kinds["empty"], key=total)
+    least_right = min(totals["right"], key=total)
+    least_wrong = min(totals["wrong"], key=total)
+    best_wrong = max(totals["wrong"], key=total)
+    best_empty = max(totals["empty"], key=total)
     if total(least_right) <= total(best_wrong):
         report.add("right > wrong", gold, least_right, best_wrong)
     if total(least_wrong) < total(best_empty):
         report.add("wrong >= empty", gold, least_wrong, best_empty)
-    for cheat in kinds["cheat"]:
+    for cheat in totals["cheat"]:
         if total(least_right) <= total(cheat):
             report.add("right > cheat", gold, least_right, cheat)
         elif total(least_wrong) < total(cheat):
             report.add("wrong >= cheat", gold, least_wrong, cheat)
 
 
-def _half_seen(reward: WeightedReward, layout: Format) -> list[tuple[tuple[str, float], ...]]:
-    """The pairs of tags of which a reward of layout sees only one, each as two (case, score) pairs.
+def _half_seen(reward: WeightedReward, layout: Format) -> list[tuple[NamedScore, NamedScore]]:
+    """The scores as asked and with a tag doubled, for a pair of which the reward sees one tag.
 
-    It sees a tag if doubling the tag changes what it pays. So unsloth's typo `<answerr>` shows,
-    which is one of four tags that are counted: the others keep their sum from being constant.
+    Only rewards of the layout are tried. They see a tag if doubling it changes what they pay. So
+    unsloth's typo `<answerr>` shows, which is one of four tags that are counted: the others keep
+    their sum from being constant.
     """
     if asks_for_box(layout):  # a brace is no tag
         return []
     gold = GOLDS[0]
-    suite = {case.name: case.completion for case in cases(layout, gold, "")}
-    right, wrong = suite["right as asked"], suite["wrong as asked"]
+    completion_of = {case.name: case.completion for case in cases(layout, gold, "")}
+    right, wrong = completion_of["right as asked"], completion_of["wrong as asked"]
     texts = [right, wrong]
     for tag in (*layout.thinking, *layout.answer):
         texts.append(right.replace(tag, tag * 2))
     batch = Batch(texts, [gold] * len(texts), layout, truncated=[False] * len(texts))
-    paid_right, paid_wrong, *paid_doubled = reward.pay(batch)
-    if paid_right != paid_wrong:  # a reward of answers may read the tags as it likes
+    right_score, wrong_score, *doubled_scores = reward.pay(batch)
+    if right_score != wrong_score:  # a reward of answers may read the tags as it likes
         return []
+    as_asked = (f"{reward.name} of right as asked", right_score)
+    scores_of_pairs = (doubled_scores[:2], doubled_scores[2:])
     half_seen = []
-    for pair, scores in ((layout.thinking, paid_doubled[:2]), (layout.answer, paid_doubled[2:])):
-        if scores.count(paid_right) == 1:
-            unseen = pair[scores.index(paid_right)]
-            as_asked = (f"{reward.name} of right as asked", paid_right)
-            doubled = (f"{reward.name} with {unseen} twice", paid_right)
+    for tag_pair, scores in zip((layout.thinking, layout.answer), scores_of_pairs, strict=True):
+        if scores.count(right_score) == 1:
+            unseen_tag = tag_pair[scores.index(right_score)]
+            doubled = (f"{reward.name} with {unseen_tag} twice", right_score)
             half_seen.append((as_asked, doubled))
     return half_seen

@@ -31,31 +31,34 @@ class WeightedReward:
     pay: Reward
 
 
-def parse(text: str) -> list[WeightedReward]:
+def parse(rewards_text: str) -> list[WeightedReward]:
     """The rewards that `format_exact=1,answer=1` names, in that order; a bare name weighs 1.
 
     UserError for an unknown or repeated name, for a weight that is no finite number, and if nothing
     is named.
     """
     rewards: dict[str, WeightedReward] = {}
-    for word in cli.comma_list(text):
-        name, has_weight, weight = (part.strip() for part in word.partition("="))
+    for entry in cli.comma_list(rewards_text):
+        name, equals_sign, weight_text = (part.strip() for part in entry.partition("="))
         if name not in REWARDS:
             raise UserError(f"no reward {name!r}; {near(name, REWARDS)}")
         if name in rewards:
-            raise UserError(f"rewards {text!r}: {name} is there twice")
-        weighs = _as_number(weight if has_weight else "1")
-        if not math.isfinite(weighs):
-            raise UserError(f"rewards {text!r}: the weight of {name} is {weight!r}, not a number")
-        rewards[name] = WeightedReward(name, weighs, REWARDS[name])
+            raise UserError(f"rewards {rewards_text!r}: {name} is there twice")
+        weight = _as_number(weight_text) if equals_sign else 1.0
+        if not math.isfinite(weight):
+            fault = f"the weight of {name} is {weight_text!r}, not a number"
+            raise UserError(f"rewards {rewards_text!r}: {fault}")
+        rewards[name] = WeightedReward(name, weight, REWARDS[name])
     if not rewards:
-        raise UserError(f"rewards {text!r}: no reward in it; known: {', '.join(REWARDS)}")
+        known_names = ", ".join(REWARDS)
+        raise UserError(f"rewards {rewards_text!r}: no reward in it; known: {known_names}")
     return list(rewards.values())
 
 
-def _as_number(text: str) -> float:
+def _as_number(weight_text: str) -> float:
+    """The number that a text is; NaN if it is none."""
     try:
-        return float(text)
+        return float(weight_text)
     except ValueError:
         return math.nan
 
@@ -65,10 +68,17 @@ def parts(rewards: list[WeightedReward], batch: Batch) -> dict[str, list[float]]
     return {reward.name: reward.pay(batch) for reward in rewards}
 
 
-def total(rewards: list[WeightedReward], paid: dict[str, list[float]]) -> list[float]:
-    """The weighted sum for each completion of what `parts` says it is paid, as the trainer adds."""
-    completions = len(paid[rewards[0].name])
-    sums = []
-    for place in range(completions):
-        sums.append(sum(reward.weight * paid[reward.name][place] for reward in rewards))
-    return sums
+def total(rewards: list[WeightedReward], scores_of: dict[str, list[float]]) -> list[float]:
+    """The weighted sum for each completion of what `parts` says it is paid, as the trainer adds.
+
+    `scores_of` is what `parts` returned: each reward's name with its scores.
+    """
+    completions = len(scores_of[rewards[0].name])
+    totals = []
+    for index in range(completions):
+        weighted_scores = []
+        for reward in rewards:
+            score = scores_of[reward.name][index]
+            weighted_scores.append(reward.weight * score)
+        totals.append(sum(weighted_scores))
+    return totals
