@@ -19,6 +19,7 @@ from lib.inference.requests import user_turn
 from lib.output_folder import OutputFolder
 from lib.progress import clock, shown_path
 from lib.training import conversations, loop, policy, train_log
+from lib.training.conversations import MeasuredRow
 from lib.training.loop import Schedule
 from lib.training.policy import Loading, Lora
 
@@ -34,10 +35,10 @@ SHOWN = (
 )
 
 
-def messages_of(place: str, row: dict) -> dict:
+def messages_of(row_place: str, row: dict) -> dict:
     """The prompt, chosen and rejected of a row as messages; UserError if the sides are the same."""
     if row["chosen"] == row["rejected"]:
-        raise UserError(f"{place}: chosen and rejected are the same")
+        raise UserError(f"{row_place}: chosen and rejected are the same")
     pair = {key: row[key] for key in ("prompt", *SIDES)}
     if not isinstance(pair["prompt"], list):
         pair["prompt"] = user_turn(pair["prompt"])
@@ -48,22 +49,23 @@ def messages_of(place: str, row: dict) -> dict:
 
 
 def read_pairs(
-    placed: list[tuple[str, dict]], model: models.Model, max_length: int
+    placed_rows: list[tuple[str, dict]], model: models.Model, max_length: int
 ) -> tuple[list[dict], list[dict]]:
     """(pairs, the longest last; rows that are too long).
 
     UserError for a row of another shape.
     """
     reader = conversations.Reader(model)
-    measured = []
-    for place, row in placed:
-        pair = messages_of(place, row)
-        lengths = []
+    measured_rows = []
+    for row_place, row in placed_rows:
+        pair = messages_of(row_place, row)
+        longer_side = 0
         for side in SIDES:
             conversation = {"messages": pair["prompt"] + pair[side]}
-            lengths.append(len(reader.encode(place, conversation).token_ids))
-        measured.append(conversations.Measured(row, pair, tokens=max(lengths)))
-    return conversations.within_length(measured, max_length)
+            token_ids, _ = reader.encode(row_place, conversation)
+            longer_side = max(longer_side, len(token_ids))
+        measured_rows.append(MeasuredRow(row, pair, tokens=longer_side))
+    return conversations.within_length(measured_rows, max_length)
 
 
 def train(
@@ -115,8 +117,8 @@ def main(
 ):
     started = time.monotonic()
     if beta <= 0:
-        what = "over 0, as 0 would leave nothing of the model it started from"
-        raise UserError(f"--beta {beta}: {what}")
+        condition = "over 0, as 0 would leave nothing of the model it started from"
+        raise UserError(f"--beta {beta}: {condition}")
     model = models.find(model_path, adapter_path)
     loading = Loading(model, lora, max_length, backend, schedule.seed)
     settings = {
@@ -131,8 +133,8 @@ def main(
     if folder.announce(f"{sides}, for {model.name}"):
         return
     policy.begin(backend)
-    placed = rows.read_placed(data_path, need=("prompt", *SIDES))[:num_examples]
-    pairs, dropped = read_pairs(placed, model, max_length)
+    placed_rows = rows.read_placed(data_path, need=("prompt", *SIDES))[:num_examples]
+    pairs, dropped = read_pairs(placed_rows, model, max_length)
     if not pairs:
         raise UserError(f"{data_path}: every pair is longer than --max_length {max_length} tokens")
     folder.open()
@@ -140,8 +142,9 @@ def main(
     train(loading, schedule, beta, folder, pairs)
     margins = train_log.read_figure(Path(save_path), "rewards/margins")
     counts = f"{len(pairs):,} pairs, {len(dropped):,} dropped (too long)"
-    seconds = clock(time.monotonic() - started)
-    folder.done(f"{counts}, reward margin {margins[0]:.3f} to {margins[-1]:.3f}, {seconds}")
+    first_margin, last_margin = margins[0], margins[-1]
+    elapsed = clock(time.monotonic() - started)
+    folder.done(f"{counts}, reward margin {first_margin:.3f} to {last_margin:.3f}, {elapsed}")
 
 
 if __name__ == "__main__":

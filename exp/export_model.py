@@ -52,19 +52,19 @@ CARD = """# {name}
 class Answers:
     """Answers to read, as token ids: each chat up to its answer, and the answer."""
 
-    chats: list[list[int]]
-    texts: list[list[int]]
+    prompts: list[list[int]]
+    responses: list[list[int]]
 
 
 def answer_greedily(model, tokenizer) -> Answers:
     """The model's own greedy answers to fresh questions, which every side then reads."""
     import torch
 
-    chats, texts = [], []
-    for question in truth.fresh_questions(QUESTIONS):
-        chats.append(chat.encode(tokenizer, chat.render(tokenizer, user_turn(question))))
+    prompts, responses = [], []
     with torch.inference_mode():
-        for prompt in chats:
+        for question in truth.fresh_questions(QUESTIONS):
+            prompt_text = chat.render(tokenizer, user_turn(question))
+            prompt = chat.encode(tokenizer, prompt_text)
             token_ids = torch.tensor([prompt], device=model.device)
             generated = model.generate(
                 input_ids=token_ids,
@@ -73,41 +73,47 @@ def answer_greedily(model, tokenizer) -> Answers:
                 max_new_tokens=ANSWER_TOKENS,
                 pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id,
             )
-            texts.append(generated[0, len(prompt) :].tolist())
-    return Answers(chats, texts)
+            response = generated[0, len(prompt) :]
+            prompts.append(prompt)
+            responses.append(response.tolist())
+    return Answers(prompts, responses)
 
 
 def logits_of(model, answers: Answers) -> list:
     """The logits with which the model reads each answer: [answer's tokens, vocabulary], in fp32."""
     import torch
 
-    logits = []
+    response_logits = []
     with torch.inference_mode():
-        for prompt, answer in zip(answers.chats, answers.texts, strict=True):
-            token_ids = torch.tensor([prompt + answer], device=model.device)
-            of_all = model(input_ids=token_ids).logits[0]
-            first = len(prompt) - 1  # the logits at a token are for its successor
-            logits.append(of_all[first : first + len(answer)].float().cpu())
-    return logits
+        for prompt, response in zip(answers.prompts, answers.responses, strict=True):
+            token_ids = torch.tensor([prompt + response], device=model.device)
+            chat_logits = model(input_ids=token_ids).logits[0]
+            start = len(prompt) - 1  # the logits at a token are for its successor
+            end = start + len(response)
+            response_logits.append(chat_logits[start:end].float().cpu())
+    return response_logits
 
 
-def agreement(trained: list, exported: list) -> dict:
+def agreement(trained_logits: list, exported_logits: list) -> dict:
     """How alike two models' logits on the same answers are.
 
     Their largest difference, and the share of tokens with the same argmax.
     """
     import torch
 
-    same = total = 0
+    agreed_tokens = 0
+    tokens = 0
     differences = []
-    for ours, theirs in zip(trained, exported, strict=True):
-        same += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
-        total += len(ours)
-        differences.append(float(torch.max(torch.abs(ours - theirs))))
+    for trained, exported in zip(trained_logits, exported_logits, strict=True):
+        agrees = trained.argmax(-1) == exported.argmax(-1)
+        agreed_tokens += int(agrees.sum())
+        tokens += len(trained)
+        largest = torch.max(torch.abs(trained - exported))
+        differences.append(float(largest))
     return {
         "largest_logit_difference": round(max(differences), 6),
-        "token_agreement": round(same / total, 6),
-        "tokens": total,
+        "token_agreement": round(agreed_tokens / tokens, 6),
+        "tokens": tokens,
     }
 
 
@@ -131,18 +137,20 @@ def load_with_adapter(model: models.Model):
     """The model with its adapter beside it, in fp32; UserError if its merge would be the base."""
     from peft import PeftModel
 
-    whole = PeftModel.from_pretrained(load_in_fp32(model.path), model.adapter).eval()
-    for name, weights in whole.named_parameters():
-        if "lora_B" in name and float(weights.abs().max()) > 0:
-            return whole
-    what = "every B matrix of the adapter is zero, its merge would be"
-    raise UserError(f"{model.adapter}: {what} {Path(model.path).name} again")
+    base = load_in_fp32(model.path)
+    with_adapter = PeftModel.from_pretrained(base, model.adapter).eval()
+    for parameter_name, weights in with_adapter.named_parameters():
+        if "lora_B" in parameter_name and float(weights.abs().max()) > 0:
+            return with_adapter
+    base_name = Path(model.path).name
+    problem = "every B matrix of the adapter is zero, its merge would be"
+    raise UserError(f"{model.adapter}: {problem} {base_name} again")
 
 
-def export(model: models.Model, method: str, whole: Path, half: Path) -> dict:
-    """Write weights and tokenizer into `whole`; returns the proof, if anything was changed.
+def export(model: models.Model, method: str, target: Path, merged: Path) -> dict:
+    """Write weights and tokenizer into `target`; returns the proof, if anything was changed.
 
-    `half` is a folder for 16-bit weights that are converted further. UserError if the export does
+    `merged` is a folder for 16-bit weights that are converted further. UserError if the export does
     not say what the trained model says.
     """
     import torch
@@ -150,56 +158,81 @@ def export(model: models.Model, method: str, whole: Path, half: Path) -> dict:
     as_trained = method == "lora" or (method == "merged_16bit" and not model.adapter)
     if as_trained:
         records = shutil.ignore_patterns("settings.json", "*.jsonl", "README.md")
-        shutil.copytree(model.adapter or model.path, whole, dirs_exist_ok=True, ignore=records)
+        trained_path = model.adapter or model.path
+        shutil.copytree(trained_path, target, dirs_exist_ok=True, ignore=records)
         return {}
     tokenizer = chat.load_tokenizer(model.path)
     trained = load_with_adapter(model) if model.adapter else load_in_fp32(model.path)
     answers = answer_greedily(trained, tokenizer)
-    before = logits_of(trained, answers)
+    trained_logits = logits_of(trained, answers)
     if model.adapter:
         trained = trained.merge_and_unload()
-    target = whole if method == "merged_16bit" else half
-    trained.to(torch.bfloat16).save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    if method == "merged_16bit":
+        merged = target
+    trained.to(torch.bfloat16).save_pretrained(merged)
+    tokenizer.save_pretrained(merged)
     del trained
     if method == "gguf":
-        gguf = whole / f"{model.name}.gguf"
-        subprocess.run([CONVERTER, str(half), "--outfile", str(gguf)], check=True)
+        gguf_path = target / f"{model.name}.gguf"
+        subprocess.run([CONVERTER, str(merged), "--outfile", str(gguf_path)], check=True)
         return {}
     if method == "merged_4bit":
-        exported = load_in_4bit(str(half))
-        exported.save_pretrained(whole)
-        tokenizer.save_pretrained(whole)
+        exported = load_in_4bit(str(merged))
+        exported.save_pretrained(target)
+        tokenizer.save_pretrained(target)
     else:
-        exported = load_in_fp32(str(whole))
-    proof = agreement(before, logits_of(exported, answers))
-    if proof["token_agreement"] < LEAST_AGREEMENT[method]:
+        exported = load_in_fp32(str(target))
+    exported_logits = logits_of(exported, answers)
+    proof = agreement(trained_logits, exported_logits)
+    least = LEAST_AGREEMENT[method]
+    if proof["token_agreement"] < least:
         share = f"{proof['token_agreement']:.1%} of {proof['tokens']} tokens"
-        least = f"expected at least {LEAST_AGREEMENT[method]:.0%}"
-        what = f"they agree on {share}, {least}"
-        raise UserError(f"the merged model is not the trained one: {what}")
+        comparison = f"they agree on {share}, expected at least {least:.0%}"
+        raise UserError(f"the merged model is not the trained one: {comparison}")
     return proof
 
 
 def card(model: models.Model, method: str, proof: dict) -> str:
     """README.md of the export, from the training's settings and the proof."""
-    trained = Path(model.adapter or model.path)
-    settings = rows.read_object(trained / SETTINGS) or {}
-    table = ["| setting | value |", "| --- | --- |"]
-    table += [f"| {name} | {value} |" for name, value in settings.items()]
-    facts = [f"- {name.replace('_', ' ')}: {value}" for name, value in proof.items()]
+    trained_folder = Path(model.adapter or model.path)
+    settings = rows.read_object(trained_folder / SETTINGS) or {}
+    settings_text = "Nothing is recorded beside the weights."
+    if settings:
+        settings_text = settings_table(settings)
     if model.adapter:
-        manner, base = "A LoRA adapter", Path(model.path).name
+        manner = "A LoRA adapter"
+        base_name = Path(model.path).name
     else:
-        manner, base = "A full fine-tuning", settings.get("model", "its base")
+        manner = "A full fine-tuning"
+        base_name = settings.get("model", "its base")
+    proof_text = "The weights are the training's own files."
+    if proof:
+        proof_text = proof_list(proof)
     return CARD.format(
-        name=trained.name,
+        name=trained_folder.name,
         manner=manner,
         method=method,
-        model=base,
-        settings="\n".join(table) if settings else "Nothing is recorded beside the weights.",
-        proof="\n".join(facts) or "The weights are the training's own files.",
+        model=base_name,
+        settings=settings_text,
+        proof=proof_text,
     )
+
+
+def settings_table(settings: dict) -> str:
+    """The training's settings as a Markdown table."""
+    lines = ["| setting | value |", "| --- | --- |"]
+    for setting, value in settings.items():
+        lines.append(f"| {setting} | {value} |")
+    return "\n".join(lines)
+
+
+def proof_list(proof: dict) -> str:
+    """The figures of the proof as a Markdown list: `- token agreement: 0.998`."""
+    lines = []
+    for figure, value in proof.items():
+        label = figure.replace("_", " ")
+        lines.append(f"- {label}: {value}")
+    return "\n".join(lines)
 
 
 def upload(save_path: str, repository: str) -> None:
@@ -234,16 +267,18 @@ def main(
     folder.open()
     proof = {}
 
-    def write(whole: Path) -> None:
-        proof.update(export(model, method, whole, folder.part / "half"))
-        rows.write_json(whole / "merge_proof.json", proof)
-        rows.write_whole(whole / "README.md", card(model, method, proof).encode())
+    def write(target: Path) -> None:
+        proof.update(export(model, method, target, merged=folder.part / "half"))
+        rows.write_json(target / "merge_proof.json", proof)
+        readme = card(model, method, proof)
+        rows.write_whole(target / "README.md", readme.encode())
 
     folder.finish(write)
     figures = ""
     if proof:
-        share = f"token agreement {proof['token_agreement']:.2%} over {proof['tokens']:,} tokens"
-        figures = f"{share}, largest logit difference {proof['largest_logit_difference']:.4f}"
+        agreed = f"token agreement {proof['token_agreement']:.2%} over {proof['tokens']:,} tokens"
+        difference = f"largest logit difference {proof['largest_logit_difference']:.4f}"
+        figures = f"{agreed}, {difference}"
     folder.done(figures)
     if push_to_hub:
         upload(save_path, push_to_hub)

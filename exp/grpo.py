@@ -11,6 +11,7 @@ set that pays a cheat more than an honest answer is refused by the reward lint, 
 too large) stops the run with a checkpoint and the reason.
 """
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -44,8 +45,8 @@ class Groups:
 
     def __post_init__(self):
         if self.num_generations < 2:
-            what = "a group of one has nothing to be compared with"
-            raise UserError(f"--num_generations {self.num_generations}: {what}")
+            problem = "a group of one has nothing to be compared with"
+            raise UserError(f"--num_generations {self.num_generations}: {problem}")
 
 
 def check_rewards(
@@ -57,16 +58,16 @@ def check_rewards(
         return
     if not unsafe_rewards:
         advice = f"exp/check_rewards.py shows all {len(findings)}"
-        anyway = "--unsafe_rewards trains with it all the same"
-        raise UserError(f"--rewards {rewards}: {findings[0]}; {advice}; {anyway}")
+        override = "--unsafe_rewards trains with it all the same"
+        raise UserError(f"--rewards {rewards}: {findings[0]}; {advice}; {override}")
     say(f"the reward lint has {len(findings)} findings, the first: {findings[0]}")
 
 
 def check_sampling(vllm: str, groups: Groups, schedule: Schedule) -> None:
     """UserError for an unknown sampler, and for steps that do not hold whole groups."""
     if vllm not in VLLM and not vllm.startswith("http"):
-        what = "auto, none, colocate, or the address of a server that `trl vllm-serve` started"
-        raise UserError(f"--vllm {vllm}: {what}")
+        choices = "auto, none, colocate, or the address of a server that `trl vllm-serve` started"
+        raise UserError(f"--vllm {vllm}: {choices}")
     samples_a_step = schedule.batch_size * schedule.gradient_accumulation
     if samples_a_step % groups.num_generations:
         batch_size = f"--batch_size {schedule.batch_size}"
@@ -76,7 +77,7 @@ def check_sampling(vllm: str, groups: Groups, schedule: Schedule) -> None:
 
 
 def make_prompts(
-    placed: list[tuple[str, dict]],
+    placed_rows: list[tuple[str, dict]],
     tokenizer,
     layout: formats.Format,
     system_prompt: str | None,
@@ -86,18 +87,20 @@ def make_prompts(
 
     The system prompt is the typed one, else the row's own, else the format's.
     """
-    kept = []
-    for place, row in placed:
-        system = system_prompt
-        if system is None:
-            system = row.get("system_prompt", layout.system_prompt)
-        messages = [{"role": "system", "content": system}] if system else []
+    prompts = []
+    for row_place, row in placed_rows:
+        row_system_prompt = system_prompt
+        if system_prompt is None:
+            row_system_prompt = row.get("system_prompt", layout.system_prompt)
+        messages = []
+        if row_system_prompt:
+            messages.append({"role": "system", "content": row_system_prompt})
         messages += user_turn(row["question"])
-        tokens = len(chat.encode(tokenizer, chat.render(tokenizer, messages)))
-        if tokens <= max_prompt_length:
-            answer = conversations.final_answer(place, row)
-            kept.append({"prompt": messages, "answer": answer})
-    return kept
+        token_ids = chat.encode(tokenizer, chat.render(tokenizer, messages))
+        if len(token_ids) <= max_prompt_length:
+            answer = conversations.final_answer(row_place, row)
+            prompts.append({"prompt": messages, "answer": answer})
+    return prompts
 
 
 def full_batch(batch_size: int, prompt_length: int, completion_length: int) -> dict:
@@ -108,11 +111,11 @@ def full_batch(batch_size: int, prompt_length: int, completion_length: int) -> d
         "advantages": torch.zeros(batch_size),
         "num_items_in_batch": torch.tensor(batch_size * completion_length),
     }
-    for name, length in (("prompt", prompt_length), ("completion", completion_length)):
-        inputs[f"{name}_ids"] = torch.ones(batch_size, length, dtype=torch.long)
-        inputs[f"{name}_mask"] = torch.ones(batch_size, length, dtype=torch.long)
-    for name in ("old_per_token_logps", "ref_per_token_logps"):
-        inputs[name] = torch.zeros(batch_size, completion_length)
+    for part, length in (("prompt", prompt_length), ("completion", completion_length)):
+        inputs[f"{part}_ids"] = torch.ones(batch_size, length, dtype=torch.long)
+        inputs[f"{part}_mask"] = torch.ones(batch_size, length, dtype=torch.long)
+    for log_probs in ("old_per_token_logps", "ref_per_token_logps"):
+        inputs[log_probs] = torch.zeros(batch_size, completion_length)
     return inputs
 
 
@@ -146,14 +149,20 @@ def trl_reward(
     """
 
     def pay(completions: list, answer: list[str], completion_ids: list, **columns) -> list[float]:
-        tokens = [len(token_ids) for token_ids in completion_ids]
+        texts, tokens, truncated, group_numbers = [], [], [], []
+        samples = zip(completions, completion_ids, strict=True)
+        for number, (completion, token_ids) in enumerate(samples):
+            texts.append(completion[0]["content"])
+            tokens.append(len(token_ids))
+            truncated.append(len(token_ids) >= groups.max_completion_length)
+            group_numbers.append(number // groups.num_generations)
         batch = Batch(
-            texts=[completion[0]["content"] for completion in completions],
+            texts=texts,
             golds=answer,
             layout=layout,
-            truncated=[length >= groups.max_completion_length for length in tokens],
+            truncated=truncated,
             tokens=tokens,
-            groups=[place // groups.num_generations for place in range(len(tokens))],
+            groups=group_numbers,
         )
         paid = reward.pay(batch)
         if show_marks and reward.name == "answer":
@@ -167,11 +176,13 @@ def trl_reward(
 def marks_of(batch: Batch, paid: list[float]) -> str:
     """A mark for each completion: ✔ right, ★ wrong but laid out as asked, ✗ neither."""
     marks = ""
-    for text, score in zip(batch.texts, paid, strict=True):
-        if score > 0:
+    for completion_text, payment in zip(batch.texts, paid, strict=True):
+        if payment > 0:
             marks += "✔"
+        elif batch.layout.fits(completion_text):
+            marks += "★"
         else:
-            marks += "★" if batch.layout.fits(text) else "✗"
+            marks += "✗"
     return marks
 
 
@@ -197,8 +208,9 @@ def main(
     overwrite: bool = False,
 ):
     started = time.monotonic()
-    weighted, layout = registry.parse(rewards), formats.find(format)
-    check_rewards(rewards, weighted, layout, unsafe_rewards)
+    weighted_rewards = registry.parse(rewards)
+    layout = formats.find(format)
+    check_rewards(rewards, weighted_rewards, layout, unsafe_rewards)
     check_sampling(vllm, groups, schedule)
     model = models.find(model_path, adapter_path)
     max_length = groups.max_prompt_length + groups.max_completion_length
@@ -217,23 +229,28 @@ def main(
     }
     folder = OutputFolder(save_path, "grpo", settings, overwrite)
     questions = f"each question of {shown_path(data_path)}"
-    what = f"{groups.num_generations} answers to {questions} by {model.name}"
-    if folder.announce(f"{what}, paid {rewards}"):
+    samples = f"{groups.num_generations} answers to {questions} by {model.name}"
+    if folder.announce(f"{samples}, paid {rewards}"):
         return
-    placed = rows.read_placed(data_path, need=("question", "answer"))[:num_examples]
+    placed_rows = rows.read_placed(data_path, need=("question", "answer"))[:num_examples]
     policy.begin(backend)
     tokenizer = chat.load_tokenizer(model.path)
-    prompts = make_prompts(placed, tokenizer, layout, system_prompt, groups.max_prompt_length)
+    prompts = make_prompts(placed_rows, tokenizer, layout, system_prompt, groups.max_prompt_length)
     if not prompts:
         limit = f"--max_prompt_length {groups.max_prompt_length} tokens"
         raise UserError(f"{data_path}: every question is longer than {limit}")
-    if len(prompts) < len(placed):
-        too_long = f"{len(placed) - len(prompts):,} questions"
-        say(f"{too_long} longer than {groups.max_prompt_length} tokens are left out")
+    too_long = len(placed_rows) - len(prompts)
+    if too_long:
+        limit = f"longer than {groups.max_prompt_length} tokens"
+        say(f"{too_long:,} questions {limit} are left out")
     folder.open()
-    means = [f"rewards/{reward.name}/mean" for reward in weighted]
-    log = train_log.callback(folder.part, ("reward", *means, *train_log.SHOWN_BY_GRPO), bounds)
-    reward_functions = [trl_reward(reward, layout, groups, show_marks) for reward in weighted]
+    reward_functions, weights, reward_means = [], [], []
+    for reward in weighted_rewards:
+        reward_functions.append(trl_reward(reward, layout, groups, show_marks))
+        weights.append(reward.weight)
+        reward_means.append(f"rewards/{reward.name}/mean")
+    shown_figures = ("reward", *reward_means, *train_log.SHOWN_BY_GRPO)
+    log = train_log.callback(folder.part, shown_figures, bounds)
 
     def start(batch_size: int, gradient_accumulation: int) -> tuple:
         sampler = sampler_arguments(vllm, loading)
@@ -251,7 +268,7 @@ def main(
             temperature=groups.temperature,
             beta=beta,
             max_steps=max_steps,
-            reward_weights=[reward.weight for reward in weighted],
+            reward_weights=weights,
             **arguments,
             **sampler,
         )
@@ -270,13 +287,15 @@ def main(
 
     trained, trainer = loop.run(folder, schedule, start, largest_batch)
     if log.collapse:
-        stopped = f"stopped at step {trainer.state.global_step}: {log.collapse}"
-        raise UserError(f"{stopped}; its checkpoint is in {folder.part}")
+        stop = f"stopped at step {trainer.state.global_step}: {log.collapse}"
+        raise UserError(f"{stop}; its checkpoint is in {folder.part}")
     loop.finish(folder, trained)
-    paid = train_log.read_figure(Path(save_path), "reward")
-    first, last = (sum(steps) / len(steps) for steps in (paid[:10], paid[-10:]))
-    change = f"reward {first:.3f} to {last:.3f} (first and last ten)"
-    folder.done(f"{len(paid):,} steps, {change}, {clock(time.monotonic() - started)}")
+    mean_rewards = train_log.read_figure(Path(save_path), "reward")
+    first_reward = statistics.mean(mean_rewards[:10])
+    last_reward = statistics.mean(mean_rewards[-10:])
+    change = f"reward {first_reward:.3f} to {last_reward:.3f} (first and last ten)"
+    elapsed = clock(time.monotonic() - started)
+    folder.done(f"{len(mean_rewards):,} steps, {change}, {elapsed}")
 
 
 if __name__ == "__main__":

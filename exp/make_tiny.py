@@ -38,6 +38,10 @@ FIRST_EVALUATION, EVALUATE_EVERY = 0.5, 0.05  # of the tokens
 
 REWARD_MODEL_RATE = 0.2  # of the policy's learning rates
 REWARD_MODEL_BATCH = 48  # chats
+# Of the answers that the reward model learns from, for either half of the problems. Those that its
+# card measures are sampled at the lower one.
+SAMPLING_TEMPERATURES = (0.8, 1.0)
+SYSTEM_PROMPT_EVERY = 4  # problems; the chats of the others have no system prompt
 
 GradedChat = tuple[str, bool]  # a whole chat, and whether its answer is right
 
@@ -68,6 +72,9 @@ class TrainingState:
     best_accuracy: float = -1.0
 
 
+# The policy: from random weights, on documents that the generator never runs out of.
+
+
 def train_policy(folder: OutputFolder, plan: Plan) -> None:
     """Train from scratch, then keep the weights that worked out most development problems."""
     import torch
@@ -76,32 +83,34 @@ def train_policy(folder: OutputFolder, plan: Plan) -> None:
     model = recipe.make_model(tokenizer, plan.seed)
     optimizers = optimizer.make_optimizers(model)
     folder.open()
-    state = restore(folder.part / "state.pt", model, optimizers)
+    checkpoint_path = folder.part / "state.pt"
+    best_path = folder.part / "best.pt"
+    state = restore(checkpoint_path, model, optimizers)
     development = problems.development(plan.dev_problems, plan.seed)
     model.train()
     started = time.monotonic() - state.seconds
-    logged_at, logged_tokens = time.monotonic(), state.tokens
+    logged_at = time.monotonic()
+    logged_tokens = state.tokens
     while state.tokens < plan.tokens:
         loss = train_block(model, tokenizer, optimizers, state, plan)
         now = time.monotonic()
         state.seconds = now - started
         is_last = state.tokens >= plan.tokens
         if is_last or now - logged_at > LOG_EVERY_S:
-            speed = (state.tokens - logged_tokens) / (now - logged_at)
-            say(progress_line(state.tokens, plan.tokens, speed, loss))
-            logged_at, logged_tokens = now, state.tokens
+            tokens_a_second = (state.tokens - logged_tokens) / (now - logged_at)
+            say(progress_line(state.tokens, plan.tokens, tokens_a_second, loss))
+            logged_at = now
+            logged_tokens = state.tokens
         if is_last or evaluation_is_due(state, plan.tokens):
             accuracy = card.worked_accuracy(model, tokenizer, development)
-            what = f"of {len(development)} development problems right when worked out"
-            say(f"{state.tokens:,} tokens: {accuracy:.3f} {what}")
-            state.evaluated_at = state.tokens
-            if accuracy >= state.best_accuracy:
-                state.best_accuracy, state.best_at = accuracy, state.tokens
-                store(folder.part / "best.pt", model.state_dict())
+            measure = f"of {len(development)} development problems right when worked out"
+            say(f"{state.tokens:,} tokens: {accuracy:.3f} {measure}")
+            keep_if_best(best_path, model, state, accuracy)
         if is_last or state.tokens - state.saved_at >= SAVE_EVERY:
             state.saved_at = state.tokens
-            save_checkpoint(folder.part / "state.pt", state, model, optimizers)
-    model.load_state_dict(torch.load(folder.part / "best.pt", weights_only=True))
+            save_checkpoint(checkpoint_path, state, model, optimizers)
+    best_weights = torch.load(best_path, weights_only=True)
+    model.load_state_dict(best_weights)
     model.to(torch.bfloat16).float()  # measured as it is shipped
     readme = policy_readme(model, tokenizer, state, plan)
     finish(folder, model, tokenizer, readme)
@@ -109,13 +118,15 @@ def train_policy(folder: OutputFolder, plan: Plan) -> None:
 
 def train_block(model, tokenizer, optimizers: list, state: TrainingState, plan: Plan) -> float:
     """Train on the next block of documents, or on as much of it as is left; the last loss."""
-    label = f"{plan.seed} {state.blocks}"
+    block_seed = f"{plan.seed} {state.blocks}"
     if state.tokens < EARLY_SHARE * plan.tokens:
-        documents = recipe.documents(BLOCK, label, EARLY_DRILL_SHARE, EARLY_QUESTION_WEIGHT)
+        drill_share, question_weight = EARLY_DRILL_SHARE, EARLY_QUESTION_WEIGHT
     else:
-        documents = recipe.documents(BLOCK, label, LATE_DRILL_SHARE, LATE_QUESTION_WEIGHT)
-    for ids, weights in optimizer.batches(tokenizer, documents, random.Random(label)):
-        optimizer.set_learning_rates(optimizers, state.steps, state.tokens / plan.tokens)
+        drill_share, question_weight = LATE_DRILL_SHARE, LATE_QUESTION_WEIGHT
+    documents = recipe.documents(BLOCK, block_seed, drill_share, question_weight)
+    for ids, weights in optimizer.batches(tokenizer, documents, random.Random(block_seed)):
+        progress = state.tokens / plan.tokens
+        optimizer.set_learning_rates(optimizers, state.steps, progress)
         loss = optimizer.weighted_loss(model, ids, weights)
         optimizer.take_step(model, optimizers, loss)
         state.tokens += ids.numel()
@@ -126,14 +137,27 @@ def train_block(model, tokenizer, optimizers: list, state: TrainingState, plan: 
     return loss.item()
 
 
-def evaluation_is_due(state: TrainingState, tokens: int) -> bool:
-    is_second_half = state.tokens > FIRST_EVALUATION * tokens
-    return is_second_half and state.tokens - state.evaluated_at > EVALUATE_EVERY * tokens
+def evaluation_is_due(state: TrainingState, planned_tokens: int) -> bool:
+    if state.tokens <= FIRST_EVALUATION * planned_tokens:
+        return False
+    tokens_since = state.tokens - state.evaluated_at
+    return tokens_since > EVALUATE_EVERY * planned_tokens
 
 
-def progress_line(tokens: int, total: int, speed: float, loss: float) -> str:
-    minutes = max(0, total - tokens) / speed / 60
-    return f"{tokens:,}/{total:,} tokens  {speed:,.0f}/s  loss {loss:.3f}  eta {minutes:.0f}m"
+def keep_if_best(best_path: Path, model, state: TrainingState, accuracy: float) -> None:
+    """Note an evaluation, and store the weights if none before them did better."""
+    state.evaluated_at = state.tokens
+    if accuracy >= state.best_accuracy:
+        state.best_accuracy = accuracy
+        state.best_at = state.tokens
+        store(best_path, model.state_dict())
+
+
+def progress_line(tokens: int, planned_tokens: int, tokens_a_second: float, loss: float) -> str:
+    tokens_left = max(0, planned_tokens - tokens)
+    minutes_left = tokens_left / tokens_a_second / 60
+    progress = f"{tokens:,}/{planned_tokens:,} tokens  {tokens_a_second:,.0f}/s"
+    return f"{progress}  loss {loss:.3f}  eta {minutes_left:.0f}m"
 
 
 def policy_readme(model, tokenizer, state: TrainingState, plan: Plan) -> str:
@@ -156,10 +180,10 @@ def policy_readme(model, tokenizer, state: TrainingState, plan: Plan) -> str:
         "templates": len(TEMPLATES),
     }
     solving = card.measure_solving(model, tokenizer, plan.fresh_problems, plan.seed)
-    inventing = {
-        temperature: card.measure_inventing(model, tokenizer, invented, temperature, plan.seed)
-        for temperature in (1.0, 0.9)
-    }
+    inventing = {}
+    for temperature in (1.0, 0.9):
+        shares = card.measure_inventing(model, tokenizer, invented, temperature, plan.seed)
+        inventing[temperature] = shares
     return card.policy_card(facts, solving, inventing)
 
 
@@ -167,7 +191,7 @@ def save_checkpoint(path: Path, state: TrainingState, model, optimizers: list) -
     checkpoint = {
         "state": asdict(state),
         "model": model.state_dict(),
-        "optimizers": [each.state_dict() for each in optimizers],
+        "optimizers": [one_optimizer.state_dict() for one_optimizer in optimizers],
     }
     store(path, checkpoint)
 
@@ -183,8 +207,8 @@ def restore(path: Path, model, optimizers: list) -> TrainingState:
         return TrainingState()
     checkpoint = torch.load(path, weights_only=True)
     model.load_state_dict(checkpoint["model"])
-    for each, moments in zip(optimizers, checkpoint["optimizers"], strict=True):
-        each.load_state_dict(moments)
+    for one_optimizer, moments in zip(optimizers, checkpoint["optimizers"], strict=True):
+        one_optimizer.load_state_dict(moments)
     state = TrainingState(**checkpoint["state"])
     say(f"goes on at {state.tokens:,} tokens")
     return state
@@ -194,8 +218,12 @@ def store(path: Path, tensors: dict) -> None:
     """As torch.save, but a kill leaves the file that was there before."""
     import torch
 
-    torch.save(tensors, f"{path}.new")
-    os.replace(f"{path}.new", path)
+    new_path = f"{path}.new"
+    torch.save(tensors, new_path)
+    os.replace(new_path, path)
+
+
+# The reward model: from the policy's weights, on answers that the policy gave.
 
 
 def train_reward_model(folder: OutputFolder, policy_path: str, plan: Plan) -> None:
@@ -213,7 +241,30 @@ def train_reward_model(folder: OutputFolder, policy_path: str, plan: Plan) -> No
     )
     torch.nn.init.zeros_(reward_model.score.weight)  # starts without an opinion
     chats = sample_graded_chats(policy, tokenizer, plan.sampled_problems, plan.seed)
-    say(f"{len(chats):,} answers sampled, {time.monotonic() - started:.0f}s")
+    sampling_seconds = time.monotonic() - started
+    say(f"{len(chats):,} answers sampled, {sampling_seconds:.0f}s")
+    learn_from_chats(reward_model, tokenizer, chats, plan)
+    right_count = sum(is_right for _, is_right in chats)
+    seconds = time.monotonic() - started
+    flags = f"--policy_path data/models/tiny --save_path data/models/tiny-rm --seed {plan.seed}"
+    facts = {
+        "command": f"python exp/make_tiny.py {flags}",
+        "epochs": plan.epochs,
+        "samples": len(chats),
+        "sampled_problems": plan.sampled_problems,
+        "right_share": right_count / len(chats),
+        "minutes": seconds / 60,
+        "threads": torch.get_num_threads(),
+    }
+    fresh_problems = plan.fresh_problems // 2
+    ranking = card.measure_ranking(policy, reward_model, tokenizer, fresh_problems, plan.seed)
+    say(f"of {fresh_problems} fresh problems right: {ranking}")
+    readme = card.reward_model_card(facts, ranking)
+    finish(folder, reward_model, tokenizer, readme)
+
+
+def learn_from_chats(reward_model, tokenizer, chats: list[GradedChat], plan: Plan) -> None:
+    """Train the reward model on all chats, as often as the plan says."""
     optimizers = optimizer.make_optimizers(reward_model)
     reward_model.train()
     steps = 0
@@ -226,24 +277,11 @@ def train_reward_model(folder: OutputFolder, policy_path: str, plan: Plan) -> No
             loss = right_or_wrong_loss(reward_model, tokenizer, batch)
             optimizer.take_step(reward_model, optimizers, loss)
             steps += 1
-            if time.monotonic() - logged_at > LOG_EVERY_S:
-                logged_at = time.monotonic()
-                where = f"epoch {epoch + 1}/{plan.epochs}  {number}/{len(batches)} steps"
-                say(f"{where}  loss {loss.item():.3f}")
-    flags = f"--policy_path data/models/tiny --save_path data/models/tiny-rm --seed {plan.seed}"
-    facts = {
-        "command": f"python exp/make_tiny.py {flags}",
-        "epochs": plan.epochs,
-        "samples": len(chats),
-        "sampled_problems": plan.sampled_problems,
-        "right_share": sum(is_right for _, is_right in chats) / len(chats),
-        "minutes": (time.monotonic() - started) / 60,
-        "threads": torch.get_num_threads(),
-    }
-    fresh_problems = plan.fresh_problems // 2
-    ranking = card.measure_ranking(policy, reward_model, tokenizer, fresh_problems, plan.seed)
-    say(f"of {fresh_problems} fresh problems right: {ranking}")
-    finish(folder, reward_model, tokenizer, card.reward_model_card(facts, ranking))
+            now = time.monotonic()
+            if now - logged_at > LOG_EVERY_S:
+                logged_at = now
+                epochs = f"epoch {epoch + 1}/{plan.epochs}"
+                say(f"{epochs}  {number}/{len(batches)} steps  loss {loss.item():.3f}")
 
 
 def sample_graded_chats(policy, tokenizer, count: int, seed: int) -> list[GradedChat]:
@@ -252,9 +290,12 @@ def sample_graded_chats(policy, tokenizer, count: int, seed: int) -> list[Graded
     The second half of the problems is answered at a higher temperature.
     """
     asked_problems = problems.training(count, f"reward {seed}")
-    first_half, second_half = asked_problems[: count // 2], asked_problems[count // 2 :]
-    chats = grade_samples(policy, tokenizer, first_half, 0.8, seed)
-    return chats + grade_samples(policy, tokenizer, second_half, 1.0, seed)
+    middle = count // 2
+    halves = (asked_problems[:middle], asked_problems[middle:])
+    chats = []
+    for half, temperature in zip(halves, SAMPLING_TEMPERATURES, strict=True):
+        chats += grade_samples(policy, tokenizer, half, temperature, seed)
+    return chats
 
 
 def grade_samples(
@@ -267,19 +308,29 @@ def grade_samples(
     for number, problem in enumerate(asked_problems):
         # A reward model is mostly shown a chat without a system prompt; a quarter of the problems
         # have it, so that both are known.
-        domain = problem.domain if number % 4 == 0 else None
-        for response in sorted(set(samples[number]) - {""}):
+        has_system_prompt = number % SYSTEM_PROMPT_EVERY == 0
+        domain = problem.domain if has_system_prompt else None
+        true_answer = str(problem.answer)
+        finished_responses = set(samples[number]) - {""}
+        for response in sorted(finished_responses):
             chat = recipe.after_answer(problem.question, response, domain)
-            grade = answers.grade(response, str(problem.answer), strict=True)
+            grade = answers.grade(response, true_answer, strict=True)
             chats.append((chat, grade.correct))
     return chats
 
 
 def batches_by_length(chats: list[GradedChat], rng: random.Random) -> list[list[GradedChat]]:
     """Batches of chats of about the same length, in random order."""
-    by_length = sorted(chats, key=lambda chat: len(chat[0]) + rng.random())
-    starts = range(0, len(by_length), REWARD_MODEL_BATCH)
-    batches = [by_length[start : start + REWARD_MODEL_BATCH] for start in starts]
+
+    def length(graded_chat: GradedChat) -> float:
+        text, _ = graded_chat
+        return len(text) + rng.random()  # so that equal lengths change their order
+
+    by_length = sorted(chats, key=length)
+    batches = []
+    for start in range(0, len(by_length), REWARD_MODEL_BATCH):
+        end = start + REWARD_MODEL_BATCH
+        batches.append(by_length[start:end])
     rng.shuffle(batches)
     return batches
 
@@ -288,18 +339,26 @@ def right_or_wrong_loss(reward_model, tokenizer, batch: list[GradedChat]):
     """Binary cross-entropy of the reward model's logits for one batch of graded chats."""
     import torch
 
-    texts = [text for text, _ in batch]
-    targets = torch.tensor([float(is_right) for _, is_right in batch])
+    texts, targets = [], []
+    for text, is_right in batch:
+        texts.append(text)
+        targets.append(float(is_right))
     inputs = tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
     with torch.autocast("cpu", torch.bfloat16):
         logits = reward_model(**inputs).logits[:, 0].float()
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    labels = torch.tensor(targets)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+
+
+# What ends both trainings.
 
 
 def finish(folder: OutputFolder, model, tokenizer, readme: str) -> None:
-    folder.finish(lambda whole: recipe.save(model, tokenizer, whole, readme))
+    """Save the model under its name, and say how large it is."""
+    folder.finish(lambda new_folder: recipe.save(model, tokenizer, new_folder, readme))
     size = sum(file.stat().st_size for file in folder.path.iterdir())
-    folder.done(f"{size / 1e6:.1f} MB")
+    megabytes = size / 1e6
+    folder.done(f"{megabytes:.1f} MB")
 
 
 def main(save_path: str, policy_path: str = "", plan: Plan = Plan(), overwrite: bool = False):
@@ -307,15 +366,16 @@ def main(save_path: str, policy_path: str = "", plan: Plan = Plan(), overwrite: 
         raise UserError(f"{policy_path}: no model there (no config.json); make the policy first")
     settings = {"seed": plan.seed, "fresh_problems": plan.fresh_problems}
     if policy_path:
-        policy = models.identity(models.Model(policy_path))
-        settings |= {"policy": policy}
-        settings |= {"sampled_problems": plan.sampled_problems, "epochs": plan.epochs}
-        what = f"the reward model of {policy_path} from {plan.sampled_problems:,} problems"
+        settings["policy"] = models.identity(models.Model(policy_path))
+        settings["sampled_problems"] = plan.sampled_problems
+        settings["epochs"] = plan.epochs
+        announcement = f"the reward model of {policy_path} from {plan.sampled_problems:,} problems"
     else:
-        settings |= {"tokens": plan.tokens, "dev_problems": plan.dev_problems}
-        what = f"the embedded model from {plan.tokens:,} tokens"
+        settings["tokens"] = plan.tokens
+        settings["dev_problems"] = plan.dev_problems
+        announcement = f"the embedded model from {plan.tokens:,} tokens"
     folder = OutputFolder(save_path, "make_tiny", settings, overwrite)
-    if folder.announce(what):
+    if folder.announce(announcement):
         return
     from transformers.utils import logging
 

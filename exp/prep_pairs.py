@@ -39,75 +39,104 @@ class Limits:
     def __post_init__(self):
         is_share = 0 <= self.min_agreement <= 1
         if not is_share or self.min_margin < 0 or self.max_length_ratio < 1:
-            agreement = "--min_agreement wants a share from 0 to 1"
-            others = "--min_margin 0 or more, --max_length_ratio 1 or more"
-            raise UserError(f"{agreement}, {others}")
+            share_range = "--min_agreement wants a share from 0 to 1"
+            other_ranges = "--min_margin 0 or more, --max_length_ratio 1 or more"
+            raise UserError(f"{share_range}, {other_ranges}")
 
 
-def make_pair(row: dict, limits: Limits) -> tuple[dict, str | None]:
+def make_pair(voted_row: dict, limits: Limits) -> tuple[dict, str | None]:
     """(the row of a pair, why it is none)."""
-    texts, marks, scores = row["responses"], row["marks"], row.get("scores")
+    question = voted_row["instruction"]
+    responses = voted_row["responses"]
+    scores = voted_row.get("scores")
     pair = {
-        "id": row.get("id") or rows.row_id(row["instruction"]),
-        "question": row["instruction"],
-        "answer": row["answer"],
-        "agreement": row["agreement"],
-        "prompt": user_turn(row["instruction"]),
+        "id": voted_row.get("id") or rows.row_id(question),
+        "question": question,
+        "answer": voted_row["answer"],
+        "agreement": voted_row["agreement"],
+        "prompt": user_turn(question),
     }
     if scores and not all(map(math.isfinite, scores)):
         return pair, "score is not a number"
-    if row["agreement"] < limits.min_agreement:
+    if voted_row["agreement"] < limits.min_agreement:
         return pair, "little agreement"
-    right, wrong = right_and_wrong(marks, scores)
+    right, wrong = right_and_wrong(voted_row["marks"], scores)
     if not right:  # only truncated responses give the majority's answer
         return pair, "no right response"
-    best = right[0]
-    others = wrong
+    chosen = right[0]
+    rejectable = wrong
     if not wrong and scores:
-        others = right[1:]
-    others = [place for place in others if texts[place].strip() != texts[best].strip()]
-    if not others:
+        rejectable = right[1:]
+    rejected = last_of_other_text(rejectable, responses, chosen)
+    if rejected is None:
         return pair, "nothing to reject"
-    worst = others[-1]
-    for side, place in (("chosen", best), ("rejected", worst)):
-        pair[side] = assistant_turn(texts[place])
-        pair[f"{side}_mark"] = marks[place]
-        pair[f"{side}_score"] = scores[place] if scores else None
-    if scores and scores[best] - scores[worst] < limits.min_margin:
+    pair |= side_of_pair("chosen", voted_row, chosen)
+    pair |= side_of_pair("rejected", voted_row, rejected)
+    if scores and scores[chosen] - scores[rejected] < limits.min_margin:
         return pair, "small margin"
-    shorter, longer = sorted((len(texts[best]), len(texts[worst])))
+    lengths = (len(responses[chosen]), len(responses[rejected]))
+    shorter, longer = sorted(lengths)
     if longer > limits.max_length_ratio * max(shorter, 1):
         return pair, "lengths apart"
     return pair, None
 
 
 def right_and_wrong(marks: list[str], scores: list[float] | None) -> tuple[list[int], list[int]]:
-    """The places of the right and of the wrong responses, the best-scored first."""
+    """The numbers of the right and of the wrong responses, the best-scored first."""
     ranked = list(range(len(marks)))
     if scores:
-        ranked.sort(key=lambda place: -scores[place])
-    right = [place for place in ranked if marks[place] == "right"]
-    wrong = [place for place in ranked if marks[place] in ("wrong", "no answer")]
+        ranked.sort(key=lambda number: -scores[number])
+    right, wrong = [], []
+    for number in ranked:
+        if marks[number] == "right":
+            right.append(number)
+        elif marks[number] in ("wrong", "no answer"):
+            wrong.append(number)
     return right, wrong
 
 
-def lengths(pairs: list[dict]) -> list[str]:
+def last_of_other_text(ranked: list[int], responses: list[str], chosen: int) -> int | None:
+    """The last of the ranked responses whose text is not the chosen one's; None if all are."""
+    chosen_text = responses[chosen].strip()
+    for number in reversed(ranked):
+        if responses[number].strip() != chosen_text:
+            return number
+    return None
+
+
+def side_of_pair(side: str, voted_row: dict, number: int) -> dict:
+    """What a pair holds of one response, under `side`, `side`_mark and `side`_score."""
+    scores = voted_row.get("scores")
+    return {
+        side: assistant_turn(voted_row["responses"][number]),
+        f"{side}_mark": voted_row["marks"][number],
+        f"{side}_score": scores[number] if scores else None,
+    }
+
+
+def length_table(pairs: list[dict]) -> list[str]:
     """A table of the kinds of pairs: how many, and how long in words both sides are."""
     columns = {"pairs": [], "count": [], "share": [], "words chosen": [], "words rejected": []}
     for mark in ("wrong", "no answer", "right"):
-        of_kind = [pair for pair in pairs if pair["rejected_mark"] == mark]
+        pairs_of_kind = [pair for pair in pairs if pair["rejected_mark"] == mark]
         columns["pairs"].append(f"right over {mark}")
-        columns["count"].append(f"{len(of_kind):,}")
-        columns["share"].append(percent(len(of_kind), len(pairs)))
+        columns["count"].append(f"{len(pairs_of_kind):,}")
+        columns["share"].append(percent(len(pairs_of_kind), len(pairs)))
         for side in ("chosen", "rejected"):
-            columns[f"words {side}"].append(f"{mean_words(of_kind, side):.1f}")
+            words = mean_words(pairs_of_kind, side)
+            columns[f"words {side}"].append(f"{words:.1f}")
     return markdown(columns)
 
 
 def mean_words(pairs: list[dict], side: str) -> float:
     """The mean length of one side; 0 without pairs."""
-    words = [len(pair[side][0]["content"].split()) for pair in pairs]
-    return sum(words) / len(words) if words else 0
+    if not pairs:
+        return 0
+    word_count = 0
+    for pair in pairs:
+        (message,) = pair[side]
+        word_count += len(message["content"].split())
+    return word_count / len(pairs)
 
 
 def main(
@@ -124,10 +153,11 @@ def main(
         return
     pairs = []
     for path in paths:
-        for row in rows.read(path, need=NEED):
-            pairs.append(make_pair(row, limits))
+        for voted_row in rows.read(path, need=NEED):
+            pairs.append(make_pair(voted_row, limits))
     out.write_rows(pairs, notes={})
-    print("\n".join(lengths(rows.read(save_path))))
+    kept_pairs = rows.read(save_path)
+    print("\n".join(length_table(kept_pairs)))
 
 
 if __name__ == "__main__":

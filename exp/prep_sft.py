@@ -20,10 +20,12 @@ from lib.training import conversations
 NEED = ("instruction", "responses", "marks", "answer", "agreement")
 
 
-def conversation_of(row: dict, layout: formats.Format | None) -> dict:
-    """The training row of a voted one: its first response that is marked right."""
-    question, answer = row["instruction"], row["answer"]
-    response = row["responses"][row["marks"].index("right")]
+def training_row(voted_row: dict, layout: formats.Format | None) -> dict:
+    """The conversation of a majority-voted row's question and its first right response."""
+    question = voted_row["instruction"]
+    answer = voted_row["answer"]
+    first_right = voted_row["marks"].index("right")
+    response = voted_row["responses"][first_right]
     if layout:
         messages = conversations.lay_out(layout, question, response, answer)
     else:
@@ -33,7 +35,7 @@ def conversation_of(row: dict, layout: formats.Format | None) -> dict:
         "messages": messages,
         "question": question,
         "answer": answer,
-        "agreement": row["agreement"],
+        "agreement": voted_row["agreement"],
     }
 
 
@@ -53,12 +55,14 @@ def main(
     out = Output(save_path, "prep_sft", settings, paths, overwrite)
     if out.announce(f"majority-voted responses of {len(paths)} files"):
         return
-    examples = []
+    training_rows = []
     for path in paths:
-        for row in rows.read(path, need=NEED):
-            why = None if row["agreement"] >= min_agreement else "little agreement"
-            examples.append((conversation_of(row, layout), why))
-    out.write_rows(examples, notes={})
+        for voted_row in rows.read(path, need=NEED):
+            drop_reason = None
+            if voted_row["agreement"] < min_agreement:
+                drop_reason = "little agreement"
+            training_rows.append((training_row(voted_row, layout), drop_reason))
+    out.write_rows(training_rows, notes={})
 
 
 if __name__ == "__main__":

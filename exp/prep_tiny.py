@@ -34,7 +34,7 @@ def main(save_path: str, num_examples: int = 1024, seed: int = 0, overwrite: boo
             "original_id": str(number),
         }
         training_rows.append((row, None))
-    out.write_rows(training_rows, {})
+    out.write_rows(training_rows, notes={})
 
 
 if __name__ == "__main__":

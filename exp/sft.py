@@ -21,6 +21,7 @@ from lib.grading import formats
 from lib.output_folder import OutputFolder
 from lib.progress import clock, say, shown_path
 from lib.training import conversations, images, loop, policy, train_log
+from lib.training.conversations import MeasuredRow
 from lib.training.loop import Schedule
 from lib.training.policy import Loading, Lora
 
@@ -28,19 +29,19 @@ STAGES = {"full": 1024, "rl_prep": 256}
 
 
 def encode_all(
-    placed: list[tuple[str, dict]],
+    placed_rows: list[tuple[str, dict]],
     model: models.Model,
     layout: formats.Format | None,
     max_length: int,
 ) -> tuple[list[dict], list[dict]]:
     """(examples with input_ids and labels, the longest last; rows that are too long)."""
     reader = conversations.Reader(model, layout)
-    measured = []
-    for place, row in placed:
-        encoded = reader.encode(place, row)
-        example = {"input_ids": encoded.token_ids, "labels": encoded.labels}
-        measured.append(conversations.Measured(row, example, len(encoded.token_ids)))
-    return conversations.within_length(measured, max_length)
+    measured_rows = []
+    for row_place, row in placed_rows:
+        token_ids, labels = reader.encode(row_place, row)
+        example = {"input_ids": token_ids, "labels": labels}
+        measured_rows.append(MeasuredRow(row, example, tokens=len(token_ids)))
+    return conversations.within_length(measured_rows, max_length)
 
 
 def train(loading: Loading, schedule: Schedule, folder: OutputFolder, examples: list[dict]) -> None:
@@ -58,11 +59,11 @@ def train(loading: Loading, schedule: Schedule, folder: OutputFolder, examples: 
             dataset_kwargs={"skip_prepare_dataset": not loading.vision},
             **schedule.arguments(batch_size, gradient_accumulation),
         )
-        data = images.dataset(examples) if loading.vision else Dataset.from_list(examples)
+        dataset = images.dataset(examples) if loading.vision else Dataset.from_list(examples)
         trainer = SFTTrainer(
             model=trained.model,
             processing_class=trained.tokenizer,
-            train_dataset=data,
+            train_dataset=dataset,
             args=config,
             callbacks=[log],
         )
@@ -91,14 +92,18 @@ def main(
     model = models.find(model_path)
     layout = formats.find(format) if format else None
     count = STAGES[stage] if num_examples is None else num_examples
-    paths = cli.comma_list(data_path)
-    placed = [row for path in paths for row in rows.read_placed(path)][:count]
-    if not placed:
+    data_paths = cli.comma_list(data_path)
+    placed_rows = []
+    for path in data_paths:
+        placed_rows += rows.read_placed(path)
+    placed_rows = placed_rows[:count]
+    if not placed_rows:
         raise UserError(f"--data_path {data_path!r} with {count} examples: nothing to learn from")
-    vision = images.has_images(placed[0][1])
+    _, first_row = placed_rows[0]
+    vision = images.has_images(first_row)
     loading = Loading(model, lora, max_length, backend, schedule.seed, vision)
     settings = {
-        "data": [rows.sha256(path) for path in paths],
+        "data": [rows.sha256(path) for path in data_paths],
         "num_examples": count,
         "format": format,
         **loading.settings,
@@ -106,26 +111,29 @@ def main(
     }
     folder = OutputFolder(save_path, "sft", settings, overwrite)
     weights = f"a LoRA adapter of rank {lora.lora_rank}" if lora.lora_rank else "all weights"
-    what = f"{weights} of {model.name} on up to {count:,} conversations of {shown_path(data_path)}"
-    if folder.announce(what):
+    source = f"up to {count:,} conversations of {shown_path(data_path)}"
+    if folder.announce(f"{weights} of {model.name} on {source}"):
         return
     policy.begin(backend, vision)
     if vision:
-        examples, dropped = images.read(placed, model, max_length)
+        examples, dropped = images.read(placed_rows, model, max_length)
     else:
-        examples, dropped = encode_all(placed, model, layout, max_length)
+        examples, dropped = encode_all(placed_rows, model, layout, max_length)
     if not examples:
-        what = f"every conversation is longer than --max_length {max_length} tokens"
-        raise UserError(f"{data_path}: {what}")
+        problem = f"every conversation is longer than --max_length {max_length} tokens"
+        raise UserError(f"{data_path}: {problem}")
     folder.open()
     rows.write_lines(folder.part / loop.DROPPED, dropped)
     train(loading, schedule, folder, examples)
     losses = train_log.read_figure(Path(save_path), "loss")
     counts = f"{len(examples):,} conversations, {len(dropped):,} dropped (too long)"
-    seconds = clock(time.monotonic() - started)
-    folder.done(f"{counts}, loss {losses[0]:.3f} to {losses[-1]:.3f}, {seconds}")
-    given = f"--model_path {model_path} --adapter_path" if lora.lora_rank else "--model_path"
-    say(f"next: python exp/eval_tiny.py {given} {save_path} --save_path …, or exp/eval_gsm8k.py")
+    first_loss, last_loss = losses[0], losses[-1]
+    elapsed = clock(time.monotonic() - started)
+    folder.done(f"{counts}, loss {first_loss:.3f} to {last_loss:.3f}, {elapsed}")
+    trained_model = f"--model_path {save_path}"
+    if lora.lora_rank:
+        trained_model = f"--model_path {model_path} --adapter_path {save_path}"
+    say(f"next: python exp/eval_tiny.py {trained_model} --save_path …, or exp/eval_gsm8k.py")
 
 
 if __name__ == "__main__":

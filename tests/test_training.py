@@ -351,6 +351,35 @@ def test_a_lora_target_that_matches_nothing_is_named():
         policy.load(loading)
 
 
+class FakeAdapter:
+    """Saves its targets in the order in which peft's set happens to give them."""
+
+    def __init__(self, targets: list[str]):
+        self.targets = targets
+
+    def save_pretrained(self, folder: Path, **options: object) -> None:
+        config = {"r": 8, "target_modules": self.targets, "loftq_config": {}}
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+
+
+class FakeTokenizer:
+    def save_pretrained(self, folder: Path) -> None:
+        pass
+
+
+def test_an_adapter_has_the_same_identity_in_whatever_order_peft_saves_its_targets(tmp_path):
+    identities = set()
+    for number, targets in enumerate((["q_proj", "k_proj"], ["k_proj", "q_proj"])):
+        folder = tmp_path / str(number) / "adapter"
+        folder.mkdir(parents=True)
+        trained = policy.Policy(FakeAdapter(targets), FakeTokenizer(), is_lora=True)
+        policy.save(trained, folder)
+        config = json.loads((folder / "adapter_config.json").read_bytes())
+        assert config == {"r": 8, "target_modules": ["k_proj", "q_proj"], "loftq_config": {}}
+        identities.add(models.identity(models.Model("owner/base", adapter=str(folder))))
+    assert len(identities) == 1
+
+
 def steps(**figures: float) -> list[dict]:
     return [figures] * train_log.WINDOW
 

@@ -132,23 +132,33 @@ def complete(
     if temperature:
         decoding = {"do_sample": True, "temperature": temperature, "top_k": 0}
     if must_work:
-        decoding["begin_suppress_tokens"] = [tokenizer.encode(DIRECT_ANSWER)[0]]
+        first_token, *_ = tokenizer.encode(DIRECT_ANSWER)
+        decoding["begin_suppress_tokens"] = [first_token]
     completions: list[list[str]] = [[] for _ in prompts]
+    prompts_a_batch = max(1, SEQUENCES_A_BATCH // samples)
     model.eval()
-    for places in _batches_by_length(prompts, max(1, SEQUENCES_A_BATCH // samples)):
-        inputs = _inputs(tokenizer, [prompts[place] for place in places])
+    for prompt_numbers in _batches_by_length(prompts, prompts_a_batch):
+        inputs = _inputs(tokenizer, [prompts[number] for number in prompt_numbers])
         with torch.inference_mode():
             output = model.generate(
                 **inputs, **decoding, max_new_tokens=MAX_TOKENS, num_return_sequences=samples
             )
         prompt_tokens = inputs["input_ids"].shape[1]
-        for sequence, ids in enumerate(output[:, prompt_tokens:].tolist()):
-            text = ""
-            if tokenizer.eos_token_id in ids:
-                text = tokenizer.decode(ids[: ids.index(tokenizer.eos_token_id)])
-            completions[places[sequence // samples]].append(text)
+        completed_ids = output[:, prompt_tokens:].tolist()
+        for sequence, token_ids in enumerate(completed_ids):
+            text = _text_before_end(tokenizer, token_ids)
+            prompt_number = prompt_numbers[sequence // samples]
+            completions[prompt_number].append(text)
     model.train()
     return completions
+
+
+def _text_before_end(tokenizer, token_ids: list[int]) -> str:
+    """What stands before the token that ends an answer; "" if there is none."""
+    if tokenizer.eos_token_id not in token_ids:
+        return ""
+    end = token_ids.index(tokenizer.eos_token_id)
+    return tokenizer.decode(token_ids[:end])
 
 
 def reward_scores(reward_model, tokenizer, chats: list[str]) -> list[float]:
@@ -157,12 +167,12 @@ def reward_scores(reward_model, tokenizer, chats: list[str]) -> list[float]:
 
     scores = [0.0] * len(chats)
     reward_model.eval()
-    for places in _batches_by_length(chats, CHATS_A_BATCH):
-        inputs = _inputs(tokenizer, [chats[place] for place in places])
+    for chat_numbers in _batches_by_length(chats, CHATS_A_BATCH):
+        inputs = _inputs(tokenizer, [chats[number] for number in chat_numbers])
         with torch.inference_mode():
             logits = reward_model(**inputs).logits[:, 0].tolist()
-        for place, logit in zip(places, logits, strict=True):
-            scores[place] = logit
+        for chat_number, logit in zip(chat_numbers, logits, strict=True):
+            scores[chat_number] = logit
     return scores
 
 
@@ -171,10 +181,10 @@ def worked_accuracy(model, tokenizer, asked_problems: list[Problem]) -> float:
 
     That is the skill, in whatever manner the model would have chosen to answer.
     """
-    prompts = [recipe.before_answer(p.question, p.domain) for p in asked_problems]
+    prompts = _prompts_with_domains(asked_problems)
     responses = complete(model, tokenizer, prompts, temperature=0.0, must_work=True)
-    verdicts = _grade(asked_problems, responses)
-    return sum(map(any, verdicts)) / max(1, len(asked_problems))
+    right_count = _count_solved(_grade(asked_problems, responses))
+    return right_count / max(1, len(asked_problems))
 
 
 def measure_solving(model, tokenizer, count: int, seed: int) -> dict[str, float]:
@@ -183,12 +193,13 @@ def measure_solving(model, tokenizer, count: int, seed: int) -> dict[str, float]
     Once greedily, and with eight samples at temperature 1. `greedy_se` is the standard error.
     """
     fresh = problems.fresh(count, seed)
-    prompts = [recipe.before_answer(p.question, p.domain) for p in fresh]
+    prompts = _prompts_with_domains(fresh)
     greedy = complete(model, tokenizer, prompts, temperature=0.0)
     sampled = complete(
         model, tokenizer, prompts, temperature=1.0, seed=seed, samples=SAMPLES_PER_PROBLEM
     )
-    accuracy = sum(map(any, _grade(fresh, greedy))) / count
+    accuracy = _count_solved(_grade(fresh, greedy)) / count
+    variance = accuracy * (1 - accuracy) / count
     sampled_verdicts = _grade(fresh, sampled)
     worked_verdicts = []
     direct_verdicts = []
@@ -198,16 +209,17 @@ def measure_solving(model, tokenizer, count: int, seed: int) -> dict[str, float]
                 worked_verdicts.append(is_right)
             else:
                 direct_verdicts.append(is_right)
-    all_samples = SAMPLES_PER_PROBLEM * count
+    sample_count = SAMPLES_PER_PROBLEM * count
+    right_count = sum(worked_verdicts) + sum(direct_verdicts)
     return {
         "problems": count,
         "greedy": accuracy,
-        "greedy_se": (accuracy * (1 - accuracy) / count) ** 0.5,
-        "sampled": sum(map(sum, sampled_verdicts)) / all_samples,
-        "pass_at_8": sum(map(any, sampled_verdicts)) / count,
-        "worked_share": len(worked_verdicts) / all_samples,
-        "worked_right": sum(worked_verdicts) / max(1, len(worked_verdicts)),
-        "direct_right": sum(direct_verdicts) / max(1, len(direct_verdicts)),
+        "greedy_se": variance**0.5,
+        "sampled": right_count / sample_count,
+        "pass_at_8": _count_solved(sampled_verdicts) / count,
+        "worked_share": len(worked_verdicts) / sample_count,
+        "worked_right": _share_right(worked_verdicts),
+        "direct_right": _share_right(direct_verdicts),
     }
 
 
@@ -221,14 +233,16 @@ def measure_inventing(
     shares = {}
     for domain in DOMAINS:
         prompts = [recipe.before_question(domain)] * count
-        questions = []
+        questions = set()
+        well_posed = 0
         for (question,) in complete(model, tokenizer, prompts, temperature, seed):
-            questions.append(question)
-        readings = [problems.parse(question) for question in questions]
-        fitting = [p for p in readings if p is not None and p.domain == domain]
+            questions.add(question)
+            problem = problems.parse(question)
+            if problem is not None and problem.domain == domain:
+                well_posed += 1
         shares[domain] = {
-            "well_posed": len(fitting) / count,
-            "repeats": 1 - len(set(questions)) / count,
+            "well_posed": well_posed / count,
+            "repeats": 1 - len(questions) / count,
         }
     return shares
 
@@ -240,7 +254,7 @@ def measure_ranking(policy, reward_model, tokenizer, count: int, seed: int) -> d
     and its last choice; and how often any is right.
     """
     fresh = problems.fresh(count, seed)
-    prompts = [recipe.before_answer(p.question) for p in fresh]
+    prompts = [recipe.before_answer(problem.question) for problem in fresh]
     responses = complete(policy, tokenizer, prompts, 0.8, seed, samples=CANDIDATES)
     verdicts = _grade(fresh, responses)
     chats = []
@@ -248,36 +262,61 @@ def measure_ranking(policy, reward_model, tokenizer, count: int, seed: int) -> d
         for response in candidates:
             chats.append(recipe.after_answer(problem.question, response))
     scores = reward_scores(reward_model, tokenizer, chats)
+    right_count = 0
     best_right = 0
     worst_right = 0
-    for number, row in enumerate(verdicts):
-        row_scores = scores[number * CANDIDATES : (number + 1) * CANDIDATES]
-        ranking = sorted(zip(row_scores, row, strict=True), key=lambda pair: pair[0])
-        worst_right += ranking[0][1]
-        best_right += ranking[-1][1]
+    for number, candidate_verdicts in enumerate(verdicts):
+        first = number * CANDIDATES
+        candidate_scores = scores[first : first + CANDIDATES]
+        worst_first = sorted(range(CANDIDATES), key=candidate_scores.__getitem__)
+        worst_right += candidate_verdicts[worst_first[0]]
+        best_right += candidate_verdicts[worst_first[-1]]
+        right_count += sum(candidate_verdicts)
     return {
         "problems": count,
-        "random": sum(map(sum, verdicts)) / (CANDIDATES * count),
+        "random": right_count / (CANDIDATES * count),
         "best_of_7": best_right / count,
         "worst_of_7": worst_right / count,
-        "any_of_7": sum(map(any, verdicts)) / count,
+        "any_of_7": _count_solved(verdicts) / count,
     }
+
+
+def _prompts_with_domains(asked_problems: list[Problem]) -> list[str]:
+    """The prompt of each problem, with its domain's system prompt."""
+    prompts = []
+    for problem in asked_problems:
+        prompts.append(recipe.before_answer(problem.question, problem.domain))
+    return prompts
 
 
 def _grade(asked_problems: list[Problem], responses: list[list[str]]) -> list[list[bool]]:
     """Whether each response to each problem states the true answer."""
     verdicts = []
-    for problem, texts in zip(asked_problems, responses, strict=True):
-        gold = str(problem.answer)
-        verdicts.append([answers.grade(text, gold, strict=True).correct for text in texts])
+    for problem, problem_responses in zip(asked_problems, responses, strict=True):
+        true_answer = str(problem.answer)
+        problem_verdicts = []
+        for response in problem_responses:
+            grade = answers.grade(response, true_answer, strict=True)
+            problem_verdicts.append(grade.correct)
+        verdicts.append(problem_verdicts)
     return verdicts
 
 
+def _count_solved(verdicts: list[list[bool]]) -> int:
+    """How many problems have a right response."""
+    return sum(any(problem_verdicts) for problem_verdicts in verdicts)
+
+
+def _share_right(verdicts: list[bool]) -> float:
+    """The share of right responses; 0 if there is none."""
+    return sum(verdicts) / max(1, len(verdicts))
+
+
 def _batches_by_length(texts: list[str], batch_size: int) -> Iterator[list[int]]:
-    """The places of the texts, those of similar length together, so that little is padding."""
-    places = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    for start in range(0, len(places), batch_size):
-        yield places[start : start + batch_size]
+    """The numbers of the texts, those of similar length together, so that little is padding."""
+    shortest_first = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    for start in range(0, len(shortest_first), batch_size):
+        yield shortest_first[start : start + batch_size]
 
 
 def _inputs(tokenizer, texts: list[str]):
@@ -311,7 +350,13 @@ def _inventing_table(inventing: dict[float, dict]) -> str:
 def _table(*rows: dict[str, str | float]) -> str:
     """Rows as Markdown, under the keys of the first; numbers have three decimals."""
     titles = list(rows[0])
-    lines = [titles, ["---"] * len(titles)]
+    lines = [_table_line(titles), _table_line(["---"] * len(titles))]
     for row in rows:
-        lines.append([cell if isinstance(cell, str) else f"{cell:.3f}" for cell in row.values()])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        cells = [cell if isinstance(cell, str) else f"{cell:.3f}" for cell in row.values()]
+        lines.append(_table_line(cells))
+    return "\n".join(lines)
+
+
+def _table_line(cells: list[str]) -> str:
+    joined = " | ".join(cells)
+    return f"| {joined} |"

@@ -35,8 +35,11 @@ END_MARK = "¶"
 BLANK_MARKS = (NUMBER_MARK, NAME_MARK, THING_MARK)
 
 Values = dict[str, int | str]  # what the slots hold: numbers, and a name or a thing
+TemplateKey = tuple[str, str]  # a template's domain and name
 
-_NUMBER_OR_WORD = re.compile(rf"[0-9]+|\b(?:{'|'.join(NAMES)})\b|\b(?:{'|'.join(THINGS)})\b")
+_ANY_NAME = "|".join(NAMES)
+_ANY_THING = "|".join(THINGS)
+_NUMBER_OR_WORD = re.compile(rf"[0-9]+|\b(?:{_ANY_NAME})\b|\b(?:{_ANY_THING})\b")
 _REQUEST = re.compile(r"\b(?:Find|Compute|Determine|Evaluate|What is|How large is|find|what is)\b")
 _QUESTION_WORD = re.compile("what|how", re.IGNORECASE)
 _CHOICE = re.compile(r"\[([^\]]*)\]")
@@ -99,7 +102,10 @@ def development(count: int, seed: int) -> list[Problem]:
 def training(count: int, seed: int | str) -> list[Problem]:
     """`count` problems that are not held out, the domains in turn; questions may repeat."""
     rng = random.Random(f"training {seed}")
-    return [_make_of(domain, rng, TRAINING_BYTES) for domain in _domains_in_turn(count)]
+    drawn = []
+    for domain in _domains_in_turn(count):
+        drawn.append(_make_of(domain, rng, TRAINING_BYTES))
+    return drawn
 
 
 def is_held_out(question: str) -> bool:
@@ -113,19 +119,14 @@ def make(domain: str, rng: random.Random) -> Problem:
     KeyError, with the known names, for another domain.
     """
     if domain not in DOMAINS:
-        raise KeyError(f"unknown domain {domain!r}; known: {', '.join(DOMAINS)}")
-    template = rng.choice(_BY_DOMAIN[domain])
+        known = ", ".join(DOMAINS)
+        raise KeyError(f"unknown domain {domain!r}; known: {known}")
+    template = rng.choice(_TEMPLATES_BY_DOMAIN[domain])
     wording = rng.choice(_WORDINGS[domain, template.name])
     while True:  # most draws fit at once
         values = _draw_values(template, wording, rng)
-        if template.where and not _call(template.where, values):
-            continue
-        try:
-            problem = _solve(template, wording.format(**values), values)
-        except IllPosed:
-            continue
-        results = [int(step.split()[-1]) for step in problem.steps]
-        if min(results) >= 0 and max(results) <= LARGEST_RESULT:
+        problem = _fitting_problem(template, wording, values)
+        if problem is not None:
             return problem
 
 
@@ -139,14 +140,16 @@ def parse(question: str) -> Problem | None:
     reading = _READINGS.get(_shape(question))
     if reading is None:
         return None
+    words = _NUMBER_OR_WORD.findall(question)
     try:
-        values = _read_values(reading.blanks, _NUMBER_OR_WORD.findall(question))
+        values = _read_values(reading.blanks, words)
         return _solve(reading.template, question, values)
     except IllPosed:
         return None
 
 
 def _draw_different(count: int, seed: str, hash_bytes: range) -> list[Problem]:
+    """`count` problems with different questions, the domains in turn."""
     rng = random.Random(seed)
     by_question: dict[str, Problem] = {}
     for domain in _domains_in_turn(count):
@@ -166,23 +169,41 @@ def _make_of(domain: str, rng: random.Random, hash_bytes: range) -> Problem:
 
 
 def _hash_byte(question: str) -> int:
-    return hashlib.sha256(question.encode()).digest()[0]
+    digest = hashlib.sha256(question.encode()).digest()
+    return digest[0]
 
 
 def _domains_in_turn(count: int) -> itertools.islice:
-    return itertools.islice(itertools.cycle(DOMAINS), count)
+    turns = itertools.cycle(DOMAINS)
+    return itertools.islice(turns, count)
+
+
+def _fitting_problem(template: Template, wording: str, values: Values) -> Problem | None:
+    """The problem with these values, None if they are not fit for one that is made."""
+    if template.where and not _call(template.where, values):
+        return None
+    question = wording.format(**values)
+    try:
+        problem = _solve(template, question, values)
+    except IllPosed:
+        return None
+    for step in problem.steps:
+        result = int(step.split()[-1])
+        if not 0 <= result <= LARGEST_RESULT:
+            return None
+    return problem
 
 
 def _draw_values(template: Template, wording: str, rng: random.Random) -> Values:
     """What the slots of the wording hold."""
-    drawn: Values = {}
+    drawn_values: Values = {}
     for slot, numbers in template.ranges.items():
-        drawn[slot] = rng.choice(numbers)
+        drawn_values[slot] = rng.choice(numbers)
     for slot, formula in template.derived_slots.items():
-        drawn[slot] = _call(formula, drawn)
-    drawn["who"] = rng.choice(NAMES)
-    drawn["thing"] = rng.choice(THINGS)
-    return {slot: drawn[slot] for slot in _SLOT.findall(wording)}
+        drawn_values[slot] = _call(formula, drawn_values)
+    drawn_values["who"] = rng.choice(NAMES)
+    drawn_values["thing"] = rng.choice(THINGS)
+    return {slot: drawn_values[slot] for slot in _SLOT.findall(wording)}
 
 
 def _read_values(blanks: tuple[str, ...], words: list[str]) -> Values:
@@ -193,16 +214,16 @@ def _read_values(blanks: tuple[str, ...], words: list[str]) -> Values:
         if blank.isdigit():  # a number of the wording itself
             if word != blank:
                 raise IllPosed
-        elif values.get(blank, value) != value:  # a slot that comes twice holds the same twice
-            raise IllPosed
         else:
-            values[blank] = value
+            # A slot that comes twice holds the same twice.
+            if values.setdefault(blank, value) != value:
+                raise IllPosed
     return values
 
 
 def _read_number(digits: str) -> int:
-    has_leading_zero = digits[0] == "0" and digits != "0"
-    if len(digits) > 3 or has_leading_zero:
+    has_leading_zero = digits != "0" and digits.startswith("0")
+    if len(digits) > 3 or has_leading_zero:  # LARGEST_IN_QUESTION has three
         raise IllPosed
     return int(digits)
 
@@ -217,22 +238,25 @@ def _solve(template: Template, question: str, values: Values) -> Problem:
     for slot, value in values.items():
         if isinstance(value, str):
             continue
-        if not template.smallest.get(slot, 1) <= value <= LARGEST_IN_QUESTION:
+        smallest = template.smallest.get(slot, 1)
+        if not smallest <= value <= LARGEST_IN_QUESTION:
             raise IllPosed
         numbers[slot] = Num.of(value, steps)
     if template.sound and not _call(template.sound, values):
         raise IllPosed
-    answer = int(_call(template.answer, numbers))
-    if not template.signed and any(" = -" in step for step in steps):
+    answer = _call(template.answer, numbers)
+    has_negative_result = any(" = -" in step for step in steps)
+    if has_negative_result and not template.signed:
         raise IllPosed
-    return Problem(template.domain, template.name, question, tuple(steps), answer)
+    return Problem(template.domain, template.name, question, tuple(steps), int(answer))
 
 
 def _call(formula: Callable, values: Values):
     """The formula on the values that its parameters name."""
     code = formula.__code__
-    parameters = code.co_varnames[: code.co_argcount]
-    return formula(*[values[name] for name in parameters])
+    slots = code.co_varnames[: code.co_argcount]
+    arguments = [values[slot] for slot in slots]
+    return formula(*arguments)
 
 
 def _shape(text: str) -> str:
@@ -247,16 +271,20 @@ def _shape(text: str) -> str:
 
 
 def _mark(match: re.Match) -> str:
-    word = match[0]
-    if word[0].isdigit():
+    first_character = match[0][0]
+    if first_character.isdigit():
         return NUMBER_MARK
-    return NAME_MARK if word[0].isupper() else THING_MARK
+    if first_character.isupper():
+        return NAME_MARK
+    return THING_MARK
 
 
 def _last_character(text: str) -> str:
     """What a text ends with: `?` if its last sentence asks what or how, else `.`"""
     last_sentence = text.split(". ")[-1]
-    return "?" if _QUESTION_WORD.search(last_sentence) else "."
+    if _QUESTION_WORD.search(last_sentence):
+        return "?"
+    return "."
 
 
 def _expand(wording: str) -> list[str]:
@@ -270,20 +298,22 @@ def _expand(wording: str) -> list[str]:
     return wordings
 
 
-def _by_domain() -> dict[str, list[Template]]:
+def _templates_by_domain() -> dict[str, list[Template]]:
     templates: dict[str, list[Template]] = {domain: [] for domain in DOMAINS}
     for template in TEMPLATES:
         templates[template.domain].append(template)
     return templates
 
 
-def _all_wordings() -> dict[tuple[str, str], list[str]]:
-    """The wordings of each template, by its domain and name."""
-    wordings = {}
+def _all_wordings() -> dict[TemplateKey, list[str]]:
+    """The wordings of each template, with every choice made."""
+    by_template = {}
     for template in TEMPLATES:
-        expanded = [_expand(wording) for wording in template.wordings]
-        wordings[template.domain, template.name] = list(itertools.chain(*expanded))
-    return wordings
+        wordings = []
+        for short_wording in template.wordings:
+            wordings += _expand(short_wording)
+        by_template[template.domain, template.name] = wordings
+    return by_template
 
 
 def _all_readings() -> dict[str, Reading]:
@@ -291,18 +321,24 @@ def _all_readings() -> dict[str, Reading]:
     readings: dict[str, Reading] = {}
     for template in TEMPLATES:
         for wording in _WORDINGS[template.domain, template.name]:
-            stand_ins = dict.fromkeys(_SLOT.findall(wording), 0)
-            stand_ins |= {"who": NAMES[0], "thing": THINGS[0]}
-            shape = _shape(wording.format(**stand_ins))
-            blanks = tuple(blank.strip("{}") for blank in _SLOT_OR_NUMBER.findall(wording))
-            reading = Reading(template, blanks)
-            marks = [mark for mark in shape if mark in BLANK_MARKS]
-            if readings.get(shape, reading) != reading or len(blanks) != len(marks):
+            shape = _shape_of_wording(wording)
+            blanks = [blank.strip("{}") for blank in _SLOT_OR_NUMBER.findall(wording)]
+            marks = [character for character in shape if character in BLANK_MARKS]
+            reading = Reading(template, tuple(blanks))
+            is_only_reading = readings.setdefault(shape, reading) == reading
+            if not is_only_reading or len(blanks) != len(marks):
                 raise ValueError(f"not the only reading of {wording!r}")
-            readings[shape] = reading
     return readings
 
 
-_BY_DOMAIN = _by_domain()
+def _shape_of_wording(wording: str) -> str:
+    """The shape of the questions that have this wording, whatever its slots hold."""
+    values: Values = dict.fromkeys(_SLOT.findall(wording), 0)
+    values["who"] = NAMES[0]
+    values["thing"] = THINGS[0]
+    return _shape(wording.format(**values))
+
+
+_TEMPLATES_BY_DOMAIN = _templates_by_domain()
 _WORDINGS = _all_wordings()
 _READINGS = _all_readings()

@@ -51,10 +51,11 @@ DIRECT_SHARES = _direct_shares()
 
 def before_question(domain: str | None) -> str:
     """The pre-query prompt: everything up to where the user's words begin."""
-    user = f"{START}user\n"
+    user_header = f"{START}user\n"
     if domain is None:
-        return user
-    return f"{START}system\n{problems.system_prompt(domain)}{END}\n{user}"
+        return user_header
+    system_prompt = problems.system_prompt(domain)
+    return f"{START}system\n{system_prompt}{END}\n{user_header}"
 
 
 def before_answer(question: str, domain: str | None = None) -> str:
@@ -88,9 +89,11 @@ def drill(sampled_problems: list[Problem]) -> Document:
     pieces: Document = []
     for problem in sampled_problems:
         for step in problem.steps:
-            left, equals, right = step.partition(" = ")
-            pieces += [(left, 0.1), (f"{equals}{right}. ", 1.0)]
-    return [*pieces, (PAD, 1.0)]
+            operation, equals, result = step.partition(" = ")
+            pieces.append((operation, 0.1))
+            pieces.append((f"{equals}{result}. ", 1.0))
+    pieces.append((PAD, 1.0))
+    return pieces
 
 
 def markup(problem: Problem, rng: random.Random) -> Document:
@@ -174,16 +177,19 @@ def _as_qwen2_loads_it(core):
     from transformers import Qwen2Tokenizer
 
     state = json.loads(core.to_str())
-    model = state["model"]
+    vocabulary = state["model"]["vocab"]
     for text in JOINED_TOKENS:
-        token = text.replace(" ", "Ġ")
-        model["vocab"][text] = model["vocab"].pop(token)
-        model["merges"] = [pair for pair in model["merges"] if "".join(pair) != token]
+        byte_level_token = text.replace(" ", "Ġ")  # how a byte-level vocabulary writes a space
+        vocabulary[text] = vocabulary.pop(byte_level_token)
+        merges = state["model"]["merges"]
+        other_merges = [pair for pair in merges if "".join(pair) != byte_level_token]
+        state["model"]["merges"] = other_merges
     core = Tokenizer.from_str(json.dumps(state))
     qwen2 = Qwen2Tokenizer().backend_tokenizer
     core.normalizer = qwen2.normalizer
     core.pre_tokenizer = qwen2.pre_tokenizer
-    core.add_tokens([AddedToken(text, normalized=False) for text in JOINED_TOKENS])
+    added_tokens = [AddedToken(text, normalized=False) for text in JOINED_TOKENS]
+    core.add_tokens(added_tokens)
     return core
 
 

@@ -48,19 +48,20 @@ def _template(
     Ranges are `a 2-9, p 2|3|5`. In a wording `{a}` is a slot, `[Find|Compute]` a choice, and `~` at
     the end its question mark or full stop.
     """
-    drawn = {}
+    numbers_by_slot = {}
     smallest = {}
-    for part in ranges.split(", "):
-        slot, values = part.split()
-        drawn[slot] = _range(values)
+    for slot_range in ranges.split(", "):
+        slot, short_range = slot_range.split()
+        numbers = _numbers_of(short_range)
+        numbers_by_slot[slot] = numbers
         # A range from 0, 1 or 2 begins there for a reason (no 1x). One that begins higher only
         # keeps the numbers interesting.
-        lowest = min(drawn[slot])
+        lowest = min(numbers)
         smallest[slot] = lowest if lowest <= 2 else 1
     return Template(
         domain=domain,
         name=name,
-        ranges=drawn,
+        ranges=numbers_by_slot,
         derived_slots=derived_slots,
         wordings=wordings,
         answer=answer,
@@ -71,12 +72,12 @@ def _template(
     )
 
 
-def _range(text: str) -> list[int]:
-    """`2-5` and `2|3|5` as lists of numbers."""
-    if "-" in text:
-        low, high = text.split("-")
-        return list(range(int(low), int(high) + 1))
-    return [int(number) for number in text.split("|")]
+def _numbers_of(short_range: str) -> list[int]:
+    """The numbers of `2-5`, a range with both ends, or of `2|3|5`, a list."""
+    if "-" in short_range:
+        lowest, highest = short_range.split("-")
+        return list(range(int(lowest), int(highest) + 1))
+    return [int(number) for number in short_range.split("|")]
 
 
 def _always() -> bool:

@@ -4,8 +4,6 @@
 everything else is IllPosed.
 """
 
-import math
-
 
 class IllPosed(ValueError):
     """Numbers for which an expression has no whole value, or that do not fit into a question."""
@@ -23,47 +21,67 @@ class Num(int):
         number.steps = steps
         return number
 
-    def _step(self, left: int, sign: str, right: int, result: int) -> "Num":
+    def _write_step(self, operation: str, result: int) -> "Num":
+        """The result, after `operation = result` is written down; IllPosed if it is too large."""
         if abs(result) > self.LARGEST:
             raise IllPosed
-        self.steps.append(f"{int(left)} {sign} {int(right)} = {result}")
+        self.steps.append(f"{operation} = {result}")
         return Num.of(result, self.steps)
 
-    def __add__(self, other: int) -> "Num":
-        return self._step(self, "+", other, int(self) + int(other))
+    # Each works on plain integers, since an operation on `self` would be written down again.
 
-    def __sub__(self, other: int) -> "Num":
-        return self._step(self, "-", other, int(self) - int(other))
+    def __add__(self, addend: int) -> "Num":
+        left = int(self)
+        right = int(addend)
+        return self._write_step(f"{left} + {right}", left + right)
 
-    def __rsub__(self, other: int) -> "Num":
-        return self._step(other, "-", self, int(other) - int(self))
+    def __sub__(self, subtrahend: int) -> "Num":
+        left = int(self)
+        right = int(subtrahend)
+        return self._write_step(f"{left} - {right}", left - right)
 
-    def __mul__(self, other: int) -> "Num":
-        return self._step(self, "*", other, int(self) * int(other))
+    def __rsub__(self, minuend: int) -> "Num":
+        left = int(minuend)
+        right = int(self)
+        return self._write_step(f"{left} - {right}", left - right)
 
-    def __rmul__(self, other: int) -> "Num":
-        return self._step(other, "*", self, int(other) * int(self))
+    def __mul__(self, factor: int) -> "Num":
+        left = int(self)
+        right = int(factor)
+        return self._write_step(f"{left} * {right}", left * right)
 
-    def __truediv__(self, other: int) -> "Num":
-        if not other or int(self) % int(other):
+    def __rmul__(self, factor: int) -> "Num":
+        left = int(factor)
+        right = int(self)
+        return self._write_step(f"{left} * {right}", left * right)
+
+    def __truediv__(self, divisor: int) -> "Num":
+        left = int(self)
+        right = int(divisor)
+        if right == 0 or left % right != 0:
             raise IllPosed
-        return self._step(self, "/", other, int(self) // int(other))
+        return self._write_step(f"{left} / {right}", left // right)
 
-    def __mod__(self, other: int) -> "Num":
-        if not other:
+    def __mod__(self, modulus: int) -> "Num":
+        left = int(self)
+        right = int(modulus)
+        if right == 0:
             raise IllPosed
-        return self._step(self, "mod", other, int(self) % int(other))
+        return self._write_step(f"{left} mod {right}", left % right)
 
 
-def square(n: Num) -> Num:
-    """n * n, where n is itself an expression that must be worked out once."""
-    return n * n
+def square(base: Num) -> Num:
+    """base * base, where the base is itself an expression that must be worked out once."""
+    return base * base
 
 
 def digit_sum(number: Num) -> Num:
     """The sum of the digits, which are read off and not worked out."""
-    digits = [Num.of(int(digit), number.steps) for digit in str(int(number))]
-    return sum(digits[1:], start=digits[0])
+    first_digit, *other_digits = str(int(number))  # 305 is "3", "0", "5"
+    total = Num.of(int(first_digit), number.steps)
+    for digit in other_digits:
+        total = total + int(digit)
+    return total
 
 
 def divisors(p: Num, a: Num, q: Num, b: Num) -> Num:
@@ -71,13 +89,18 @@ def divisors(p: Num, a: Num, q: Num, b: Num) -> Num:
 
     For different primes that is (a + 1) * (b + 1); other bases are taken apart into primes first.
     """
-    exponents: dict[int, Num] = {}
+    exponents: dict[int, Num] = {}  # of each prime
     for base, exponent in ((int(p), a), (int(q), b)):
         for prime in _prime_factors(base):
-            known = exponents.get(prime)
-            exponents[prime] = exponent if known is None else known + exponent
-    choices = [exponent + 1 for exponent in exponents.values()]
-    return math.prod(choices[1:], start=choices[0])
+            if prime in exponents:
+                exponents[prime] = exponents[prime] + exponent
+            else:
+                exponents[prime] = exponent
+    first_choices, *other_choices = [exponent + 1 for exponent in exponents.values()]
+    divisor_count = first_choices
+    for choices in other_choices:
+        divisor_count = divisor_count * choices
+    return divisor_count
 
 
 def _prime_factors(number: int) -> list[int]:
@@ -90,32 +113,38 @@ def _prime_factors(number: int) -> list[int]:
     return factors
 
 
-def gap(a: Num, b: Num) -> Num:
+def gap(first: Num, second: Num) -> Num:
     """The larger less the smaller."""
-    return b - a if b >= a else a - b
+    if second >= first:
+        return second - first
+    return first - second
 
 
-def remainder(n: int, m: int) -> Num:
-    """n mod m: the largest multiple is taken away, 0 if n < m."""
-    return n - m * (int(n) // int(m))
+def remainder(number: int, modulus: int) -> Num:
+    """number mod modulus: the largest multiple is taken away, 0 if number < modulus."""
+    quotient = int(number) // int(modulus)
+    return number - modulus * quotient
 
 
-def gcd(a: Num, b: Num) -> Num:
+def gcd(dividend: Num, divisor: Num) -> Num:
     """The greatest common divisor by Euclid's algorithm."""
-    while b:
-        a, b = b, a % b
-    return a
+    while divisor:
+        dividend, divisor = divisor, dividend % divisor
+    return dividend
 
 
 def median(*numbers: Num) -> Num:
     """The middle one of an odd count of numbers; the step is the sorted list."""
     steps = numbers[0].steps
     ordered = sorted(int(number) for number in numbers)
-    steps.append(f"Sorted: {', '.join(map(str, ordered))}")
-    return Num.of(ordered[len(ordered) // 2], steps)
+    listed = ", ".join(map(str, ordered))
+    steps.append(f"Sorted: {listed}")
+    middle = len(ordered) // 2
+    return Num.of(ordered[middle], steps)
 
 
 def spread(*numbers: Num) -> Num:
     """The largest less the smallest."""
-    largest = Num.of(max(map(int, numbers)), numbers[0].steps)
-    return largest - min(map(int, numbers))
+    values = [int(number) for number in numbers]
+    largest = Num.of(max(values), numbers[0].steps)
+    return largest - min(values)

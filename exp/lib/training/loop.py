@@ -33,15 +33,15 @@ class Schedule:
 
     def __post_init__(self):
         positive = ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "save_steps")
-        for name in positive:
-            if getattr(self, name) <= 0:
-                raise UserError(f"--{name} must be positive")
+        for flag in positive:
+            if getattr(self, flag) <= 0:
+                raise UserError(f"--{flag} must be positive")
         if self.report_to not in REPORTS:
-            others = ", ".join(REPORTS[1:])
-            raise UserError(f"--report_to {self.report_to}: none, or one of {others}")
+            loggers = ", ".join(REPORTS[1:])
+            raise UserError(f"--report_to {self.report_to}: none, or one of {loggers}")
         if self.report_to != "none" and not importlib.util.find_spec(self.report_to):
-            what = f"it is not installed; pip install {self.report_to}"
-            raise UserError(f"--report_to {self.report_to}: {what}")
+            advice = f"it is not installed; pip install {self.report_to}"
+            raise UserError(f"--report_to {self.report_to}: {advice}")
 
     @property
     def settings(self) -> dict:
@@ -108,9 +108,9 @@ def run(
             if not should_reduce_batch_size(e):
                 raise
         if batch_size % 2:
-            what = f"out of memory with --batch_size {batch_size}, which cannot be halved"
+            problem = f"out of memory with --batch_size {batch_size}, which cannot be halved"
             advice = "shorten --max_length, lower --lora_rank or use --load_in_4bit"
-            raise UserError(f"{what}; {advice}")
+            raise UserError(f"{problem}; {advice}")
         del trained, trainer
         clear_device_cache(garbage_collection=True)
         batch_size //= 2
@@ -129,17 +129,20 @@ def _train(
     trainer.add_callback(_checkpoint_marker())
     trainer.add_callback(_memory_trial(trainer, batch_size, largest_batch))
     checkpoint = folder.checkpoint()
-    if checkpoint:
-        trainer.add_callback(_adapter_restorer(checkpoint))
-        say(f"goes on from {checkpoint.name}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoint is None:
+        trainer.train()
+        return
+    trainer.add_callback(_adapter_restorer(checkpoint))
+    say(f"goes on from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=str(checkpoint))
 
 
 def longest_examples(trainer, batch_size: int) -> dict:
     """The largest batch of a data set whose longest examples come last."""
     examples = trainer.train_dataset
-    last_places = range(len(examples))[-batch_size:]
-    return trainer.data_collator([examples[place] for place in last_places])
+    first_of_batch = max(0, len(examples) - batch_size)
+    longest = [examples[number] for number in range(first_of_batch, len(examples))]
+    return trainer.data_collator(longest)
 
 
 def finish(folder: OutputFolder, trained: policy.Policy, keep: tuple[str, ...] = ()) -> None:
@@ -190,9 +193,10 @@ def _memory_trial(trainer, batch_size: int, largest_batch: Callable[..., dict]):
             if args.distributed_state.distributed_type not in ("NO", "MULTI_GPU"):
                 return
             moments = []
-            if not state.global_step:
-                learned = [weights for weights in model.parameters() if weights.requires_grad]
-                moments = [torch.empty_like(weights) for weights in learned * 2]
+            if state.global_step == 0:
+                for weights in model.parameters():
+                    if weights.requires_grad:
+                        moments += [torch.empty_like(weights), torch.empty_like(weights)]
             inputs = _to_device(largest_batch(trainer, batch_size), args.device)
             model.train()
             # As each step of the training does:
@@ -203,16 +207,18 @@ def _memory_trial(trainer, batch_size: int, largest_batch: Callable[..., dict]):
             model.zero_grad(set_to_none=True)
             trainer._metrics["train"].clear()  # they are figures of no step
             if torch.cuda.is_available():
-                used = torch.cuda.max_memory_allocated() / GIB
-                total = torch.cuda.get_device_properties(0).total_memory / GIB
-                say(f"the largest batch takes {used:.1f} of {total:.0f} GiB")
+                used_gib = torch.cuda.max_memory_allocated() / GIB
+                total_gib = torch.cuda.get_device_properties(0).total_memory / GIB
+                say(f"the largest batch takes {used_gib:.1f} of {total_gib:.0f} GiB")
             del moments
 
     return MemoryTrial()
 
 
 def _to_device(inputs: dict, device) -> dict:
-    moved = {}
-    for name, value in inputs.items():
-        moved[name] = value.to(device) if hasattr(value, "to") else value
-    return moved
+    """The inputs with their tensors on the device; a batch also holds plain numbers and texts."""
+    moved_inputs = {}
+    for input_name, value in inputs.items():
+        is_tensor = hasattr(value, "to")
+        moved_inputs[input_name] = value.to(device) if is_tensor else value
+    return moved_inputs

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -33,11 +34,11 @@ class Lora:
 
     def __post_init__(self):
         if self.lora_rank < 0:
-            what = "0 for all weights, or the adapter's rank"
-            raise UserError(f"--lora_rank {self.lora_rank}: {what}")
+            choices = "0 for all weights, or the adapter's rank"
+            raise UserError(f"--lora_rank {self.lora_rank}: {choices}")
         if self.load_in_4bit and not self.lora_rank:
-            what = "trains an adapter beside frozen weights; give --lora_rank, such as 64"
-            raise UserError(f"--load_in_4bit {what}")
+            condition = "trains an adapter beside frozen weights; give --lora_rank, such as 64"
+            raise UserError(f"--load_in_4bit {condition}")
 
     @property
     def targets(self) -> list[str]:
@@ -131,28 +132,29 @@ def _load_by_unsloth(loading: Loading) -> Policy:
     import torch
     from unsloth import FastLanguageModel, FastVisionModel
 
-    model, lora = loading.model, loading.lora
+    model = loading.model
+    lora = loading.lora
     loader = FastVisionModel if loading.vision else FastLanguageModel
     # A CPU has memory enough, and computing activations twice costs a tenth of the time.
     checkpointing = "unsloth" if torch.cuda.is_available() else False
-    sharing = {}
+    vllm_arguments = {}
     if loading.fast_inference:
-        sharing["fast_inference"] = True
-        sharing["max_lora_rank"] = lora.lora_rank
-        sharing["gpu_memory_utilization"] = VLLM_MEMORY_SHARE
-    loaded, tokenizer = loader.from_pretrained(
+        vllm_arguments["fast_inference"] = True
+        vllm_arguments["max_lora_rank"] = lora.lora_rank
+        vllm_arguments["gpu_memory_utilization"] = VLLM_MEMORY_SHARE
+    loaded_model, tokenizer = loader.from_pretrained(
         model.adapter or model.path,
         max_seq_length=loading.max_length,
         dtype=_dtype(model),
         load_in_4bit=lora.load_in_4bit,
         full_finetuning=not lora.lora_rank,
         use_gradient_checkpointing=checkpointing,
-        **sharing,
+        **vllm_arguments,
     )
     if lora.lora_rank and not model.adapter:
-        _check_targets(loaded, lora.targets)
-        loaded = loader.get_peft_model(
-            loaded,
+        _check_targets(loaded_model, lora.targets)
+        loaded_model = loader.get_peft_model(
+            loaded_model,
             r=lora.lora_rank,
             lora_alpha=lora.lora_alpha,
             lora_dropout=0,
@@ -161,7 +163,7 @@ def _load_by_unsloth(loading: Loading) -> Policy:
             use_gradient_checkpointing=checkpointing,
             random_state=loading.seed,
         )
-    return Policy(loaded, tokenizer, bool(lora.lora_rank))
+    return Policy(loaded_model, tokenizer, is_lora=lora.lora_rank > 0)
 
 
 def _load_by_transformers(loading: Loading) -> Policy:
@@ -169,27 +171,30 @@ def _load_by_transformers(loading: Loading) -> Policy:
 
     from lib.training import trl_on_cpu
 
-    model, lora = loading.model, loading.lora
+    model = loading.model
+    lora = loading.lora
     trl_on_cpu.stand_in()
     transformers.set_seed(loading.seed)
-    extra = {}
+    quantization = {}
     if lora.load_in_4bit:
-        extra["quantization_config"] = transformers.BitsAndBytesConfig(load_in_4bit=True)
+        four_bits = transformers.BitsAndBytesConfig(load_in_4bit=True)
+        quantization["quantization_config"] = four_bits
     if loading.vision:
         loader = transformers.AutoModelForImageTextToText
         tokenizer = transformers.AutoProcessor.from_pretrained(model.path)
     else:
         loader = transformers.AutoModelForCausalLM
         tokenizer = chat.load_tokenizer(model.path)
-    loaded = loader.from_pretrained(model.path, dtype=_dtype(model) or "auto", **extra)
+    dtype = _dtype(model) or "auto"
+    loaded_model = loader.from_pretrained(model.path, dtype=dtype, **quantization)
     if model.adapter:
         from peft import PeftModel
 
-        loaded = PeftModel.from_pretrained(loaded, model.adapter, is_trainable=True)
+        loaded_model = PeftModel.from_pretrained(loaded_model, model.adapter, is_trainable=True)
     elif lora.lora_rank:
         from peft import LoraConfig, get_peft_model
 
-        _check_targets(loaded, lora.targets)
+        _check_targets(loaded_model, lora.targets)
         config = LoraConfig(
             r=lora.lora_rank,
             lora_alpha=lora.lora_alpha,
@@ -198,8 +203,8 @@ def _load_by_transformers(loading: Loading) -> Policy:
             target_modules=lora.targets,
             task_type="CAUSAL_LM",
         )
-        loaded = get_peft_model(loaded, config)
-    return Policy(loaded, tokenizer, bool(lora.lora_rank))
+        loaded_model = get_peft_model(loaded_model, config)
+    return Policy(loaded_model, tokenizer, is_lora=lora.lora_rank > 0)
 
 
 def _dtype(model: models.Model):
@@ -212,15 +217,21 @@ def _dtype(model: models.Model):
 
     if not torch.cuda.is_available():
         return torch.float32
-    return None if model.dtype == "auto" else getattr(torch, model.dtype)
+    if model.dtype == "auto":
+        return None
+    return getattr(torch, model.dtype)
 
 
-def _check_targets(model, targets: list[str]) -> None:
-    module_names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+def _check_targets(loaded_model, targets: list[str]) -> None:
+    """UserError unless each target is the last part of a module's name, as q_proj."""
+    module_names = set()
+    for full_name, _ in loaded_model.named_modules():
+        module_names.add(full_name.rsplit(".", 1)[-1])
+    module_names.discard("")  # the name of the model itself
     for target in targets:
         if target not in module_names:
-            known = sorted(name for name in module_names if name)
-            raise UserError(f"LoRA target {target!r} matches no module; {near(target, known)}")
+            suggestion = near(target, sorted(module_names))
+            raise UserError(f"LoRA target {target!r} matches no module; {suggestion}")
 
 
 def save(policy: Policy, folder: Path) -> None:
@@ -228,6 +239,23 @@ def save(policy: Policy, folder: Path) -> None:
 
     TRL keeps a second adapter, the start's, as the reference; it is left out.
     """
-    which = {"selected_adapters": ["default"]} if policy.is_lora else {}
-    policy.model.save_pretrained(folder, safe_serialization=True, **which)
+    selection = {"selected_adapters": ["default"]} if policy.is_lora else {}
+    policy.model.save_pretrained(folder, safe_serialization=True, **selection)
     policy.tokenizer.save_pretrained(folder)
+    config_path = folder / "adapter_config.json"
+    if config_path.exists():
+        _sort_adapter_config(config_path)
+
+
+def _sort_adapter_config(config_path: Path) -> None:
+    """Sort the lists of names, such as target_modules, in an adapter's configuration.
+
+    peft keeps them as sets and saves them in an order that changes from process to process, and
+    models.identity hashes the file: the same training twice would be two models.
+    """
+    config = json.loads(config_path.read_bytes())
+    for field, value in config.items():
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            config[field] = sorted(value)
+    text = json.dumps(config, indent=2, sort_keys=True)  # as peft writes it
+    config_path.write_text(text, encoding="utf-8")

@@ -46,25 +46,33 @@ class Bounds:
         """Why the last steps are a collapse, in a sentence; empty if they are none."""
         length = _window_mean(steps, MEAN_LENGTH)
         if length is not None and length < self.min_length:
-            what = f"answers have {length:.1f} tokens, under --min_length {self.min_length:g}"
-            return f"{what}: it has learned to say nothing"
-        share = _window_mean(steps, ZERO_VARIANCE)
-        if share is not None and share > self.max_zero_variance:
-            what = f"in {share:.0%} of the groups all answers were paid alike"
+            bound = f"under --min_length {self.min_length:g}"
+            return f"answers have {length:.1f} tokens, {bound}: it has learned to say nothing"
+        alike_share = _window_mean(steps, ZERO_VARIANCE)
+        if alike_share is not None and alike_share > self.max_zero_variance:
+            finding = f"in {alike_share:.0%} of the groups all answers were paid alike"
             bound = f"over --max_zero_variance {self.max_zero_variance:g}"
             advice = "nothing is left to learn from; use harder or easier questions"
-            return f"{what}, {bound}: {advice}"
-        kl = _window_mean(steps, KL)
-        if kl is not None and kl > self.max_kl:
-            what = f"the KL divergence from the start is {kl:.1f}, over --max_kl {self.max_kl:g}"
-            return f"{what}: lower the learning rate"
+            return f"{finding}, {bound}: {advice}"
+        divergence = _window_mean(steps, KL)
+        if divergence is not None and divergence > self.max_kl:
+            finding = f"the KL divergence from the start is {divergence:.1f}"
+            bound = f"over --max_kl {self.max_kl:g}"
+            return f"{finding}, {bound}: lower the learning rate"
         return ""
 
 
-def _window_mean(steps: list[dict], figure: str) -> float | None:
+def _window_mean(steps: list[dict], figure_name: str) -> float | None:
     """The mean of a figure; None unless a whole window of steps has logged it."""
-    values = [step[figure] for step in steps if figure in step]
-    return sum(values) / len(values) if len(values) == WINDOW else None
+    values = _values_of(steps, figure_name)
+    if len(values) != WINDOW:
+        return None
+    return sum(values) / WINDOW
+
+
+def _values_of(steps: list[dict], figure_name: str) -> list[float]:
+    """One figure of the steps that have it."""
+    return [step[figure_name] for step in steps if figure_name in step]
 
 
 class TrainLog:
@@ -75,19 +83,26 @@ class TrainLog:
     """
 
     def __init__(self, path: Path, first_step: int):
-        self.path, self.first_step = path, first_step
-        self.started = self.last_line = time.monotonic()
-        self.recent: deque[dict] = deque(maxlen=WINDOW)
+        self.path = path
+        self.first_step = first_step
+        self.started = time.monotonic()
+        self.last_shown = self.started
+        self.recent_steps: deque[dict] = deque(maxlen=WINDOW)
         self._counted: tuple[float, float] | None = None  # tokens, after so many seconds
-        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= first_step]
-        path.write_text("".join(kept), encoding="utf-8")
+        kept_lines = ""
+        for line in _whole_lines(path):
+            if json.loads(line)["step"] <= first_step:
+                kept_lines += line
+        path.write_text(kept_lines, encoding="utf-8")
 
     def add(self, step: int, figures: dict) -> None:
         """Log a step's figures, and how fast it was."""
-        figures = figures | self._pace(figures.get("num_tokens"))
-        with open(self.path, "a", encoding="utf-8") as f:
-            f.write(json.dumps({"step": step, **figures}) + "\n")
-        self.recent.append(figures)
+        pace = self._pace(figures.get("num_tokens"))
+        all_figures = {**figures, **pace}
+        line = json.dumps({"step": step, **all_figures})
+        with open(self.path, "a", encoding="utf-8") as log_file:
+            log_file.write(f"{line}\n")
+        self.recent_steps.append(all_figures)
 
     def _pace(self, tokens: float | None) -> dict:
         """Seconds since this process began to train, the most memory so far in GiB, and tokens/s.
@@ -95,32 +110,40 @@ class TrainLog:
         Tokens are counted since the step before.
         """
         seconds = time.monotonic() - self.started
-        pace = {"seconds": round(seconds, 3), "memory_gib": round(most_memory() / 2**30, 3)}
+        gibibytes = most_memory() / 2**30
+        pace = {"seconds": round(seconds, 3), "memory_gib": round(gibibytes, 3)}
         if tokens is None:
             return pace
         if self._counted:
             tokens_before, seconds_before = self._counted
-            rate = (tokens - tokens_before) / (seconds - seconds_before)
-            pace["tokens_s"] = round(rate, 1)
+            tokens_a_second = (tokens - tokens_before) / (seconds - seconds_before)
+            pace["tokens_s"] = round(tokens_a_second, 1)
         self._counted = tokens, seconds
         return pace
 
-    def show(self, step: int, max_steps: int, names: tuple[str, ...]) -> None:
+    def show(self, step: int, max_steps: int, shown_figures: tuple[str, ...]) -> None:
         """Say how far the training is: at the first step, at the last, and once in a while."""
         now = time.monotonic()
-        is_due = now - self.last_line >= EVERY_S
+        is_due = now - self.last_shown >= EVERY_S
         if not is_due and step not in (self.first_step + 1, max_steps):
             return
-        self.last_line = now
-        rate = (step - self.first_step) / (now - self.started)
-        left = clock((max_steps - step) / rate) if rate else "unknown"
-        latest = self.recent[-1]
-        figures = "  ".join(f"{name} {latest[name]:.3f}" for name in names if name in latest)
-        say(f"step {step:,}/{max_steps:,}  {figures}  {rate:.2f} steps/s  eta {left}")
+        self.last_shown = now
+        steps_a_second = (step - self.first_step) / (now - self.started)
+        time_left = "unknown"
+        if steps_a_second:
+            time_left = clock((max_steps - step) / steps_a_second)
+        latest_step = self.recent_steps[-1]
+        figures = []
+        for figure_name in shown_figures:
+            if figure_name in latest_step:
+                figures.append(f"{figure_name} {latest_step[figure_name]:.3f}")
+        listed = "  ".join(figures)
+        pace = f"{steps_a_second:.2f} steps/s  eta {time_left}"
+        say(f"step {step:,}/{max_steps:,}  {listed}  {pace}")
 
 
 def callback(folder: Path, shown: tuple[str, ...] = SHOWN, bounds: Bounds | None = None):
-    """A TrainerCallback that keeps `folder`/train_log.jsonl and shows the figures in `shown`.
+    """A TrainerCallback that writes `folder`/train_log.jsonl and says the figures in `shown`.
 
     A collapse saves a checkpoint, stops the training and leaves its reason in `collapse`.
     """
@@ -145,7 +168,7 @@ def callback(folder: Path, shown: tuple[str, ...] = SHOWN, bounds: Bounds | None
 
         def _collapse(self, step: int, model) -> str:
             if bounds:
-                reason = bounds.collapse(list(self.log.recent))
+                reason = bounds.collapse(list(self.log.recent_steps))
                 if reason:
                     return reason
             if step == self.log.first_step + WINDOW and is_idle(model):
@@ -158,9 +181,10 @@ def callback(folder: Path, shown: tuple[str, ...] = SHOWN, bounds: Bounds | None
 def step_figures(logs: dict) -> dict:
     """The figures of a step as the trainer logs them, without those of the whole training."""
     figures = {}
-    for name, value in logs.items():
-        if name != "epoch" and not name.startswith(("train_", "total_")):
-            figures[name] = _as_number(value)
+    for figure_name, value in logs.items():
+        is_of_training = figure_name.startswith(("train_", "total_"))
+        if figure_name != "epoch" and not is_of_training:
+            figures[figure_name] = _as_number(value)
     return figures
 
 
@@ -178,13 +202,20 @@ def most_memory() -> int:
 
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_maxrss * 1024  # Linux counts it in KiB
 
 
 def is_idle(model) -> bool:
     """Whether the model has a LoRA adapter whose B matrices are all zero, as they were at first."""
-    b_matrices = [weights for name, weights in model.named_parameters() if "lora_B" in name]
-    return bool(b_matrices) and not any(weights.detach().abs().max() > 0 for weights in b_matrices)
+    has_adapter = False
+    for parameter_name, weights in model.named_parameters():
+        if "lora_B" not in parameter_name:
+            continue
+        has_adapter = True
+        if weights.detach().abs().max() > 0:
+            return False
+    return has_adapter
 
 
 def read(folder: Path) -> list[dict]:
@@ -192,9 +223,9 @@ def read(folder: Path) -> list[dict]:
     return [json.loads(line) for line in _whole_lines(folder / LOG)]
 
 
-def read_figure(folder: Path, name: str) -> list[float]:
+def read_figure(folder: Path, figure_name: str) -> list[float]:
     """One figure of the logged steps that have it."""
-    return [step[name] for step in read(folder) if name in step]
+    return _values_of(read(folder), figure_name)
 
 
 def _whole_lines(path: Path) -> list[str]:

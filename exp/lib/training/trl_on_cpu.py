@@ -24,22 +24,29 @@ class LogProbs:
         import torch
         from torch.nn import functional
 
-        logits = functional.linear(hidden, weight, bias).float() * scale
+        logits = functional.linear(hidden, weight, bias).float()
+        logits = logits * scale
         if softcap:
             logits = softcap * torch.tanh(logits / softcap)
         logits = logits / temperature
         log_probs = logits.log_softmax(-1)
-        target_log_probs = log_probs.gather(-1, targets[:, None])[:, 0]
+        target_columns = targets[:, None]
+        target_log_probs = log_probs.gather(-1, target_columns)[:, 0]
         without_gradient = log_probs.detach()
-        entropy = log_sum_squares = mean_logits = is_top1 = None
+        entropy = None
+        log_sum_squares = None
+        mean_logits = None
+        is_top1 = None
         if "entropy" in outputs:
-            entropy = -(log_probs.exp() * log_probs).sum(-1)
+            probabilities = log_probs.exp()
+            entropy = -(probabilities * log_probs).sum(-1)
         if "log_sum_sq_probs" in outputs:
             log_sum_squares = (2 * without_gradient).logsumexp(-1)
         if "mean_logits" in outputs:
             mean_logits = logits.detach().mean(-1)
         if "is_top1" in outputs:
-            is_top1 = without_gradient.argmax(-1) == targets
+            likeliest = without_gradient.argmax(-1)
+            is_top1 = likeliest == targets
         return target_log_probs, entropy, log_sum_squares, mean_logits, is_top1
 
 
