@@ -34,10 +34,10 @@ def count_votes(row: dict) -> tuple[dict, str | None]:
         return row, "no answer"
     if len(classes) > 1 and len(classes[0]) == len(classes[1]):
         return row, "tied votes"
-    majority = classes[0]
+    majority = classes[0]  # the indices of the responses that agree
     marks = []
-    for number, (vote, finish_reason) in enumerate(zip(votes, finish_reasons, strict=True)):
-        marks.append(mark(vote, finish_reason, number in majority))
+    for index, vote in enumerate(votes):
+        marks.append(mark(vote, finish_reasons[index], index in majority))
     agreement = round(len(majority) / len(votes), 4)
     voted_row = row | {
         "answer": votes[majority[0]],
@@ -71,22 +71,28 @@ def precision_table(voted_rows: list[dict]) -> list[str]:
     levels = truth.vote_precision(voted_rows)
     if not levels:
         return []
-    columns: dict[str, list[str]] = {"votes": [], "problems": [], "pseudo-gold right": []}
+    agreements, problem_counts, shares_right = [], [], []
     for (votes, responses), (right, problems) in levels.items():
-        columns["votes"].append(f"{votes} of {responses}")
-        columns["problems"].append(f"{problems:,}")
-        columns["pseudo-gold right"].append(percent(right, problems))
-    return markdown(columns)
+        agreements.append(f"{votes} of {responses}")
+        problem_counts.append(f"{problems:,}")
+        shares_right.append(percent(right, problems))
+    return markdown(
+        {"votes": agreements, "problems": problem_counts, "pseudo-gold right": shares_right}
+    )
 
 
 def check_counts(placed_rows: list[tuple[str, dict]]) -> None:
     """UserError unless every row has as many responses, reasons and scores as the first row."""
-    expected = len(placed_rows[0][1]["responses"])
+    _, first_row = placed_rows[0]
+    expected = len(first_row["responses"])
     for place, row in placed_rows:
         for column in ("responses", "finish_reasons", "scores"):
-            if column in row and len(row[column]) != expected:
-                what = f"{len(row[column])} {column}"
-                raise UserError(f"{place}: {what}, and {expected} responses in the first row")
+            if column not in row:
+                continue
+            count = len(row[column])
+            if count != expected:
+                first_has = f"{expected} responses in the first row"
+                raise UserError(f"{place}: {count} {column}, and {first_has}")
 
 
 def main(ins_data_path: str, save_path: str, overwrite: bool = False):
@@ -97,15 +103,17 @@ def main(ins_data_path: str, save_path: str, overwrite: bool = False):
     placed_rows = rows.read_placed(ins_data_path, need=("instruction", "responses"))
     check_counts(placed_rows)
 
-    def vote_on(key: int) -> tuple[dict, str | None]:
-        _, row = placed_rows[key]
+    def vote_on(row_key: int) -> tuple[dict, str | None]:
+        _, row = placed_rows[row_key]
         return count_votes(row)
 
     out.open()
-    pending = [key for key in range(len(placed_rows)) if key not in out]
-    for key, (row, why) in zip(pending, parallel.in_threads(vote_on, pending), strict=True):
-        out.add(key, row, why)
-    out.finish(len(placed_rows))
+    total = len(placed_rows)
+    pending = [row_key for row_key in range(total) if row_key not in out]
+    voted_rows = parallel.in_threads(vote_on, pending)
+    for row_key, (row, why) in zip(pending, voted_rows, strict=True):
+        out.add(row_key, row, why)
+    out.finish(total)
 
     if out.meta["rows_out"]:
         for line in precision_table(rows.read(save_path)):

@@ -80,7 +80,8 @@ def is_equal(answer: str | None, gold: str) -> bool:
 
 def is_quick(answer: str, gold: str) -> bool:
     """Whether text and exact numbers decide this pair, without a worker."""
-    return exact.quick(_canonical_answer(answer), _canonical_answer(gold)) is not None
+    verdict = exact.compare(_canonical_answer(answer), _canonical_answer(gold))
+    return verdict is not None
 
 
 def gold_of(value) -> str | None:
@@ -88,11 +89,13 @@ def gold_of(value) -> str | None:
 
     None if nothing can be compared with it.
     """
+    # To Python True is an int.
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER:
         return None
-    gold = str(value).rpartition("####")[2].strip()
+    _, _, behind_hashes = str(value).rpartition("####")  # all of it where there are none
+    gold = behind_hashes.strip()
     return gold if latex.canonical(gold) else None
 
 
@@ -109,19 +112,24 @@ def version() -> str:
     version and by the worker's limits.
     """
     decisions = provenance.decisions_hash(FROZEN_CASES, _decide_case)
-    math_verify = metadata.version("math-verify")
-    return rows.row_id(decisions, math_verify, f"{symbolic.LIMIT_S} {symbolic.MEMORY}")[:12]
+    math_verify_version = metadata.version("math-verify")
+    worker_limits = f"{symbolic.LIMIT_S} {symbolic.MEMORY}"
+    return rows.row_id(decisions, math_verify_version, worker_limits)[:12]
 
 
 def _decide_case(case: dict) -> dict:
+    """Everything that is decided on a frozen case but math-verify's verdict."""
     gold = gold_of(case["gold"])
     extraction = find(case["text"], case["strict"])
     decision = {"gold": gold, "extraction": extraction}
     if extraction and gold:
-        ours, theirs = _canonical_answer(extraction.answer), _canonical_answer(gold)
-        decision["verdict"] = _verdict_without_worker(ours, theirs)
+        canonical_answer = _canonical_answer(extraction.answer)
+        canonical_gold = _canonical_answer(gold)
+        decision["verdict"] = _verdict_without_worker(canonical_answer, canonical_gold)
         if not decision["verdict"]:
-            decision["math-verify"] = symbolic.readable(ours), symbolic.readable(theirs)
+            readable_answer = symbolic.readable(canonical_answer)
+            readable_gold = symbolic.readable(canonical_gold)
+            decision["math-verify"] = readable_answer, readable_gold
     return decision
 
 
@@ -137,32 +145,34 @@ def _compare(answer: str, gold: str) -> tuple[bool, str]:
         return correct, "same number" if correct else "other number"
     try:
         return _remembered_verdict(answer, gold)
-    except _NoVerdict as e:
-        return False, str(e)
+    except _NoVerdict as no_verdict:
+        return False, str(no_verdict)
 
 
 @lru_cache(100_000)
 def _remembered_verdict(answer: str, gold: str) -> tuple[bool, str]:
-    ours, theirs = _canonical_answer(answer), _canonical_answer(gold)
-    verdict = _verdict_without_worker(ours, theirs)
+    canonical_answer, canonical_gold = _canonical_answer(answer), _canonical_answer(gold)
+    verdict = _verdict_without_worker(canonical_answer, canonical_gold)
     if verdict:
         return verdict
-    correct = _pool().compare(ours, theirs)
+    # Of a worker: True, False, or in words why there is no verdict.
+    correct = _pool().compare(canonical_answer, canonical_gold)
     if not isinstance(correct, bool):
         raise _NoVerdict(correct)
     return correct, "math-verify"
 
 
-def _verdict_without_worker(ours: str, theirs: str) -> tuple[bool, str] | None:
+def _verdict_without_worker(canonical_answer: str, canonical_gold: str) -> tuple[bool, str] | None:
     """(correct, why) of two canonical answers; None if they must be worked out."""
-    if not ours or not theirs:
+    if not canonical_answer or not canonical_gold:
         return False, "no answer"
-    correct = exact.quick(ours, theirs)
+    correct = exact.compare(canonical_answer, canonical_gold)
     if correct is not None:
         sameness = "same" if correct else "other"
-        kind = "number" if exact.number(exact.without_name(ours)) else "text"
+        is_number = exact.number(exact.without_name(canonical_answer)) is not None
+        kind = "number" if is_number else "text"
         return correct, f"{sameness} {kind}"
-    if latex.too_costly(ours) or latex.too_costly(theirs):
+    if latex.too_costly(canonical_answer) or latex.too_costly(canonical_gold):
         return False, "too costly"
     return None
 
@@ -185,7 +195,7 @@ _POOLS_LOCK = threading.Lock()
 
 def _pool() -> symbolic.Pool:
     with _POOLS_LOCK:
-        process = os.getpid()
-        if process not in _POOLS:
-            _POOLS[process] = symbolic.Pool(parallel.cores())
-        return _POOLS[process]
+        process_id = os.getpid()
+        if process_id not in _POOLS:
+            _POOLS[process_id] = symbolic.Pool(parallel.cores())
+        return _POOLS[process_id]

@@ -57,17 +57,14 @@ class Number(NamedTuple):
     """An exact value, and how it was written: `12.50%` is 25/2, decimal, percent."""
 
     value: Fraction
-    decimal: bool
-    percent: bool
+    is_decimal: bool
+    is_percent: bool
 
 
 # Larger than anything that is written out, and only ever compared with itself.
-_INFINITY = Number(Fraction("1e999"), decimal=False, percent=False)
-_INFINITE = {
-    r"\infty": _INFINITY,
-    r"+\infty": _INFINITY,
-    r"-\infty": Number(-_INFINITY.value, decimal=False, percent=False),
-}
+_INFINITY = Number(Fraction("1e999"), is_decimal=False, is_percent=False)
+_MINUS_INFINITY = Number(-_INFINITY.value, is_decimal=False, is_percent=False)
+_INFINITE = {r"\infty": _INFINITY, r"+\infty": _INFINITY, r"-\infty": _MINUS_INFINITY}
 
 
 class _Numbers(NamedTuple):
@@ -78,14 +75,14 @@ class _Numbers(NamedTuple):
     values: list[Number]
 
 
-def quick(answer: str, gold: str) -> bool | None:
+def compare(answer: str, gold: str) -> bool | None:
     """The verdict on two canonical answers if text or exact numbers decide it, else None.
 
     Different words are different answers, although sympy would multiply their letters: `Evelyn`
     is `nylevE` to it.
     """
-    ours, theirs = _without_names(answer, gold)
-    if _tight(answer) == _tight(gold) or _tight(ours) == _tight(theirs):
+    answer_value, gold_value = _without_names(answer, gold)
+    if _tight(answer) == _tight(gold) or _tight(answer_value) == _tight(gold_value):
         return True
     rules = (
         _compare_based_numbers,
@@ -96,7 +93,7 @@ def quick(answer: str, gold: str) -> bool | None:
         _compare_choices,
     )
     for rule in rules:
-        verdict = rule(ours, theirs)
+        verdict = rule(answer_value, gold_value)
         if verdict is not None:
             return verdict
     return None
@@ -104,8 +101,8 @@ def quick(answer: str, gold: str) -> bool | None:
 
 def _without_names(answer: str, gold: str) -> tuple[str, str]:
     """Both without their names, unless these differ: `x = 5` is 5, but `x = 5` is not `y = 5`."""
-    name, gold_name = _NAME.match(answer), _NAME.match(gold)
-    if name and gold_name and name[0] != gold_name[0]:
+    answer_name, gold_name = _NAME.match(answer), _NAME.match(gold)
+    if answer_name and gold_name and answer_name[0] != gold_name[0]:
         return answer, gold
     return without_name(answer), without_name(gold)
 
@@ -115,59 +112,61 @@ def without_name(text: str) -> str:
     return _NAME.sub("", text)
 
 
-def _compare_based_numbers(ours: str, theirs: str) -> bool | None:
+def _compare_based_numbers(answer: str, gold: str) -> bool | None:
     """Numbers with a base are equal if digits and base are."""
-    our_number, their_number = _BASED.fullmatch(ours), _BASED.fullmatch(theirs)
-    if not our_number or not their_number:
+    answer_number, gold_number = _BASED.fullmatch(answer), _BASED.fullmatch(gold)
+    if not answer_number or not gold_number:
         return None
-    return our_number.groups() == their_number.groups()
+    return answer_number.groups() == gold_number.groups()
 
 
-def _compare_numbers(ours: str, theirs: str) -> bool | None:
-    our_number, their_number = number(ours), number(theirs)
-    if our_number and their_number:
-        return same_number(our_number, their_number)
-    if our_number and _TIME_OR_DATE.fullmatch(theirs):
+def _compare_numbers(answer: str, gold: str) -> bool | None:
+    answer_number, gold_number = number(answer), number(gold)
+    if answer_number and gold_number:
+        return same_number(answer_number, gold_number)
+    if answer_number and _TIME_OR_DATE.fullmatch(gold):
         return False  # math-verify would work 10:30 out as a ratio
-    if their_number and _TIME_OR_DATE.fullmatch(ours):
+    if gold_number and _TIME_OR_DATE.fullmatch(answer):
         return False
     return None
 
 
-def _refuse_what_math_verify_drops(ours: str, theirs: str) -> bool | None:
+def _refuse_what_math_verify_drops(answer: str, gold: str) -> bool | None:
     """False where math-verify would overlook a difference."""
-    other_derivative = ours.count("'") != theirs.count("'")  # it drops the sign
-    if other_derivative and not ours.isalpha() and not theirs.isalpha():
+    other_derivative = answer.count("'") != gold.count("'")  # it drops the sign
+    if other_derivative and not answer.isalpha() and not gold.isalpha():
         return False
-    if _SEVERAL_NUMBERS.search(ours) and not _SEVERAL_NUMBERS.search(theirs):
+    if _SEVERAL_NUMBERS.search(answer) and not _SEVERAL_NUMBERS.search(gold):
         return False  # it multiplies several numbers
     return None
 
 
-def _compare_words(ours: str, theirs: str) -> bool | None:
-    if not ours.isalpha() or not theirs.isalpha():
+def _compare_words(answer: str, gold: str) -> bool | None:
+    if not answer.isalpha() or not gold.isalpha():
         return None
-    if not _WORD.fullmatch(ours) and not _WORD.fullmatch(theirs):
+    if not _WORD.fullmatch(answer) and not _WORD.fullmatch(gold):
         return None
-    return ours.casefold() == theirs.casefold()
+    return answer.casefold() == gold.casefold()
 
 
-def _compare_lists(ours: str, theirs: str) -> bool | None:
+def _compare_lists(answer: str, gold: str) -> bool | None:
     """Lists, pairs, intervals and matrices are equal if their numbers are."""
-    our_numbers = _numbers(ours)
-    their_numbers = _numbers(theirs) if our_numbers else None
-    if not our_numbers or not their_numbers or our_numbers.kind != their_numbers.kind:
+    answer_numbers = _read_numbers(answer)
+    gold_numbers = _read_numbers(gold) if answer_numbers else None
+    if not answer_numbers or not gold_numbers:
         return None
-    if our_numbers.brackets != their_numbers.brackets:
+    if answer_numbers.kind != gold_numbers.kind:
+        return None
+    if answer_numbers.brackets != gold_numbers.brackets:
         return False
-    if len(our_numbers.values) != len(their_numbers.values):
+    if len(answer_numbers.values) != len(gold_numbers.values):
         return False
-    return all(map(same_number, our_numbers.values, their_numbers.values))
+    return all(map(same_number, answer_numbers.values, gold_numbers.values))
 
 
-def _compare_choices(ours: str, theirs: str) -> bool | None:
+def _compare_choices(answer: str, gold: str) -> bool | None:
     """`B` is `(B) 12`; two letters alone were compared as text, and `(A) or (B)` is no choice."""
-    for letter, text in ((ours, theirs), (theirs, ours)):
+    for letter, text in ((answer, gold), (gold, answer)):
         choice = _CHOICE.match(text)
         if not choice or not _LETTER.fullmatch(letter):
             continue
@@ -182,9 +181,11 @@ def number(text: str) -> Number | None:
     That is a plain number, a fraction, a mixed, a repeating or a scientific one; each may end in a
     percent sign.
     """
+    # A number has a digit early: `-\frac{12}{7}` at its eighth place.
     if len(text) > _LONGEST_NUMBER or not any(character.isdigit() for character in text[:20]):
         return None
     percent_sign = _PERCENT.search(text)
+    is_percent = percent_sign is not None
     if percent_sign:
         text = text[: percent_sign.start()]
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
@@ -193,16 +194,18 @@ def number(text: str) -> Number | None:
     text = _tight(text)
     if text[:1] == "(" and text[-1] == ")" and _encloses(text):
         text = text[1:-1]
-    is_percent = bool(percent_sign)
+    has_point = "." in text
     if _PLAIN.fullmatch(text):
-        return Number(Fraction(text), "." in text.rstrip("."), is_percent)
+        is_decimal = has_point and not text.endswith(".")
+        return Number(Fraction(text), is_decimal, is_percent)
     if scientific := _SCIENTIFIC.fullmatch(text):
+        significand = Fraction(scientific[1])
         exponent = int(scientific[2] or scientific[3])
-        return Number(Fraction(scientific[1]) * Fraction(10) ** exponent, True, is_percent)
+        return Number(significand * Fraction(10) ** exponent, True, is_percent)
     if repeating := _REPEATING.fullmatch(text):
         return Number(_repeating_decimal(*repeating.groups()), False, is_percent)
     value = _fraction(text)
-    return None if value is None else Number(value, "." in text, is_percent)
+    return None if value is None else Number(value, has_point, is_percent)
 
 
 def _repeating_decimal(sign: str, whole: str, fixed: str, repeated: str) -> Fraction:
@@ -222,47 +225,49 @@ def _fraction(text: str) -> Fraction | None:
         sign, whole, numerator, denominator = match.groups()
     else:
         return None
-    if not Fraction(denominator):
+    divisor = Fraction(denominator)
+    if not divisor:
         return None
-    value = Fraction(numerator) / Fraction(denominator)
+    value = Fraction(numerator) / divisor
     if whole:
         value += Fraction(whole)
     return -value if sign == "-" else value
 
 
-def same_number(a: Number, b: Number) -> bool:
+def same_number(answer: Number, gold: Number) -> bool:
     """Whether two values are equal, up to the rounding of a decimal.
 
     `10%` is 10, as in most gold answers, and also 0.1 if the other side has no percent sign.
     """
-    rounded = a.decimal or b.decimal
-    if _close(a.value, b.value, rounded):
+    is_rounded = answer.is_decimal or gold.is_decimal
+    if _is_close(answer.value, gold.value, is_rounded):
         return True
-    if a.percent == b.percent:
+    if answer.is_percent == gold.is_percent:
         return False
-    if a.percent:
-        return _close(a.value / 100, b.value, rounded)
-    return _close(a.value, b.value / 100, rounded)
+    if answer.is_percent:
+        return _is_close(answer.value / 100, gold.value, is_rounded)
+    return _is_close(answer.value, gold.value / 100, is_rounded)
 
 
-def _close(a: Fraction, b: Fraction, rounded: bool) -> bool:
+def _is_close(answer: Fraction, gold: Fraction, is_rounded: bool) -> bool:
     """Equal; if rounded, to six decimals, as in math-verify, and to four significant digits."""
-    if a == b or not rounded:
-        return a == b
-    return round(a, 6) == round(b, 6) and abs(a - b) * 10_000 <= max(abs(a), abs(b))
+    if answer == gold or not is_rounded:
+        return answer == gold
+    if round(answer, 6) != round(gold, 6):
+        return False
+    return abs(answer - gold) * 10_000 <= max(abs(answer), abs(gold))
 
 
-def _numbers(text: str) -> _Numbers | None:
+def _read_numbers(text: str) -> _Numbers | None:
     """The numbers of a canonical list, pair, interval or matrix, if all its items are numbers."""
     brackets = ""
     if matrix := _MATRIX.fullmatch(text):
-        table = [row.split("&") for row in _END_OF_ROW.split(matrix[1]) if row.strip()]
-        kind = f"matrix {[len(row) for row in table]}"
-        items = [cell.strip() for row in table for cell in row]
+        kind, items = _read_matrix(matrix[1])
     elif interval := _INTERVAL.fullmatch(text):  # or a pair
+        opening, low, high, closing = interval.groups()
         kind = "interval"
-        brackets = interval[1] + interval[4]
-        items = [interval[2].strip(), interval[3].strip()]
+        brackets = opening + closing
+        items = [low.strip(), high.strip()]
     elif listed := split_list(text):
         kind, items = listed
         if kind not in ("(", "["):
@@ -276,8 +281,20 @@ def _numbers(text: str) -> _Numbers | None:
             return None
         values.append(value)
     if kind == "set":  # without order or repeats
-        values = sorted({value.value: value for value in values}.values())
+        distinct = {value.value: value for value in values}
+        values = sorted(distinct.values())
     return _Numbers(kind, brackets, values)
+
+
+def _read_matrix(inside: str) -> tuple[str, list[str]]:
+    """(kind, cells row by row) of what stands in a matrix; the kind has the length of each row."""
+    row_lengths, cells = [], []
+    for row in _END_OF_ROW.split(inside):
+        if row.strip():
+            row_cells = row.split("&")
+            row_lengths.append(len(row_cells))
+            cells.extend(map(str.strip, row_cells))
+    return f"matrix {row_lengths}", cells
 
 
 def split_list(text: str) -> tuple[str, list[str]] | None:
@@ -286,25 +303,26 @@ def split_list(text: str) -> tuple[str, list[str]] | None:
     Without a bracket ("") or in "{" the order does not count, in "(" and "[" it does. Items are
     separated by commas, semicolons, `and` or `or` outside of any bracket.
     """
-    bracket, inner = "", text
+    bracket, inside = "", text
     if text[:2] == r"\{" and text[-2:] == r"\}":
-        bracket, inner = "{", text[2:-2]
+        bracket, inside = "{", text[2:-2]
     elif text[:1] in _CLOSING and _encloses(text):
         if text[-1] != _CLOSING[text[0]]:
             return None  # a half-open interval
-        bracket, inner = text[0], text[1:-1]
-    items = []
+        bracket, inside = text[0], text[1:-1]
+    parts = []
     depth = start = 0
-    for match in _BRACKET_OR_SEPARATOR.finditer(inner):
-        if match[0][-1] in "({[":
+    for mark in _BRACKET_OR_SEPARATOR.finditer(inside):
+        last_character = mark[0][-1]  # of `\{` the brace
+        if last_character in "({[":
             depth += 1
-        elif match[0][-1] in ")}]":
+        elif last_character in ")}]":
             depth -= 1
         elif depth == 0:
-            items.append(inner[start : match.start()])
-            start = match.end()
-    items.append(inner[start:])
-    items = [item.strip() for item in items if item.strip()]
+            parts.append(inside[start : mark.start()])
+            start = mark.end()
+    parts.append(inside[start:])
+    items = list(filter(None, map(str.strip, parts)))
     return (bracket, items) if len(items) > 1 else None
 
 

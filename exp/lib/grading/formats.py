@@ -1,4 +1,4 @@
-r"""Named layouts of an answer, from `configs/formats.yaml`: their prompts, and how to see them."""
+"""Layouts that a response can be asked for, and whether it has them: `configs/formats.yaml`."""
 
 import re
 from dataclasses import dataclass
@@ -19,41 +19,53 @@ class Format:
     thinking: tuple[str, str]
     answer: tuple[str, str]
 
-    def shows_thinking(self, text: str) -> bool:
+    def shows_thinking(self, response: str) -> bool:
         """Whether there is reasoning, not empty, before the closing thinking tag.
 
         The opening tag may be missing, since it may stand in the prompt.
         """
-        opening, closing = self.thinking
-        before, closing_tag, _ = text.partition(closing)
-        return bool(closing_tag) and bool(before.replace(opening, "").strip())
+        opening_tag, closing_tag = self.thinking
+        if closing_tag not in response:
+            return False
+        before_closing, _, _ = response.partition(closing_tag)
+        reasoning = before_closing.replace(opening_tag, "")
+        return bool(reasoning.strip())
 
-    def fits(self, text: str) -> bool:
-        """Whether a text is the thinking, then the answer, each once and not empty, and no more.
+    def fits(self, response: str) -> bool:
+        """Whether it is the thinking, then the answer, each once and not empty, and no more.
 
-        `boxed` asks for no thinking tags: there a text has one box.
+        `boxed` asks for no thinking tags: there a response has one box.
         """
         if self.name == "boxed":
-            return _has_one_box(text)
+            return _has_one_box(response)
         tags = (*self.thinking, *self.answer)
-        if any(text.count(tag) != 1 for tag in tags):
-            return False
-        layout = r"\s*{}\s*\S.*{}\s*{}\s*\S.*{}\s*".format(*map(re.escape, tags))
-        return bool(re.fullmatch(layout, text, re.DOTALL))
+        for tag in tags:
+            if response.count(tag) != 1:
+                return False
+        think, end_think, begin_answer, end_answer = map(re.escape, tags)
+        layout = rf"\s*{think}\s*\S.*{end_think}\s*{begin_answer}\s*\S.*{end_answer}\s*"
+        return re.fullmatch(layout, response, re.DOTALL) is not None
 
 
-def _has_one_box(text: str) -> bool:
-    boxes = latex.boxes(text)
-    if len(boxes) != 1 or text.count("\\boxed{") != 1:
+def _has_one_box(response: str) -> bool:
+    """Whether there is one box, which is not empty, and no second one that was cut off."""
+    boxes = latex.boxes(response)
+    if len(boxes) != 1 or response.count("\\boxed{") != 1:
         return False
     _, _, contents = boxes[0]
     return bool(contents.strip())
 
 
-def find(name: str) -> Format:
+def find(format_name: str) -> Format:
     """The format of that name; UserError lists near names."""
-    table = yaml.safe_load((ROOT / "configs/formats.yaml").read_text(encoding="utf-8"))
-    if name not in table:
-        raise UserError(f"no format {name!r}; {near(name, table)}")
-    facts = table[name]
-    return Format(name, facts["system_prompt"], tuple(facts["thinking"]), tuple(facts["answer"]))
+    config_path = ROOT / "configs/formats.yaml"
+    formats = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+    if format_name not in formats:
+        raise UserError(f"no format {format_name!r}; {near(format_name, formats)}")
+    settings = formats[format_name]
+    return Format(
+        name=format_name,
+        system_prompt=settings["system_prompt"],
+        thinking=tuple(settings["thinking"]),
+        answer=tuple(settings["answer"]),
+    )

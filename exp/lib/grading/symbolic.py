@@ -50,7 +50,8 @@ class Worker:
         if not self.process:
             self._start()
         try:
-            self.process.stdin.write(json.dumps([answer, gold]).encode() + b"\n")
+            pair = json.dumps([answer, gold]).encode()
+            self.process.stdin.write(pair + b"\n")
             self.process.stdin.flush()
             verdict = self._read(BACKSTOP_S)
         except BrokenPipeError:
@@ -79,8 +80,8 @@ class Worker:
             start_new_session=True,
         )
         if self._read(START_S) != "ready":
-            what = "the grader's worker process did not start; is math-verify installed?"
-            raise RuntimeError(what)
+            message = "the grader's worker process did not start; is math-verify installed?"
+            raise RuntimeError(message)
 
     def _read(self, seconds: float) -> bool | str | None:
         """The worker's next message; None if it ended, or said nothing in time."""
@@ -111,30 +112,36 @@ def equal(answer: str, gold: str) -> bool:
 
     Only to be called in a worker: it may take for ever.
     """
-    verdict = exact.quick(answer, gold)
+    verdict = exact.compare(answer, gold)
     if verdict is not None:
         return verdict
-    ours, theirs = exact.split_list(answer), exact.split_list(gold)
-    if ours and theirs:
-        if {ours[0], theirs[0]} == {"(", "{"}:  # a set is no tuple
+    answer_list, gold_list = exact.split_list(answer), exact.split_list(gold)
+    if answer_list and gold_list:
+        answer_bracket, answer_items = answer_list
+        gold_bracket, gold_items = gold_list
+        brackets = {answer_bracket, gold_bracket}
+        if brackets == {"(", "{"}:  # a set is no tuple
             return False
-        if _items_equal(ours, theirs):
+        if _items_equal(answer_items, gold_items, brackets):
             return True
     return _equal_by_math_verify(answer, gold)
 
 
-def _items_equal(ours: tuple[str, list[str]], theirs: tuple[str, list[str]]) -> bool:
-    """Items in order within the same round or square brackets, in any order in sets and lists."""
-    our_bracket, our_items = ours
-    their_bracket, their_items = theirs
-    if len(our_items) != len(their_items) or len(our_items) > _MOST_ITEMS:
+def _items_equal(answer_items: list[str], gold_items: list[str], brackets: set[str]) -> bool:
+    """Items in order within the same round or square brackets, in any order in sets and lists.
+
+    `brackets` are those of both lists, so one if they agree.
+    """
+    if len(answer_items) != len(gold_items) or len(answer_items) > _MOST_ITEMS:
         return False
-    if {our_bracket, their_bracket} & {"(", "["}:
-        return our_bracket == their_bracket and all(map(equal, our_items, their_items))
-    places = range(len(our_items))
-    pairs_equal = [[equal(item, other) for other in their_items] for item in our_items]
-    for order in itertools.permutations(places):
-        if all(pairs_equal[place][order[place]] for place in places):
+    if "(" in brackets or "[" in brackets:
+        return len(brackets) == 1 and all(map(equal, answer_items, gold_items))
+    # equal_to[i] has whether the answer's item i is equal to each of the gold's items.
+    equal_to = []
+    for answer_item in answer_items:
+        equal_to.append([equal(answer_item, gold_item) for gold_item in gold_items])
+    for order in itertools.permutations(range(len(gold_items))):
+        if all(verdicts[index] for verdicts, index in zip(equal_to, order, strict=True)):
             return True
     return False
 
@@ -144,14 +151,15 @@ def _equal_by_math_verify(answer: str, gold: str) -> bool:
 
     config = [LatexExtractionConfig(boxed_match_priority=0)]
     # math-verify's own limits work by SIGALRM; they are off, as this process has a harder one.
-    ours = parse(f"${readable(answer)}$", config, parsing_timeout=None)
-    theirs = parse(f"${readable(gold)}$", config, parsing_timeout=None)
-    if not ours or not theirs:
+    parsed_answer = parse(f"${readable(answer)}$", config, parsing_timeout=None)
+    parsed_gold = parse(f"${readable(gold)}$", config, parsing_timeout=None)
+    if not parsed_answer or not parsed_gold:
         return False
-    verdict = _same_values(ours[0], theirs[0])
+    # Each is the expression, then its text.
+    verdict = _same_values(parsed_answer[0], parsed_gold[0])
     if verdict is not None:
         return verdict
-    return verify(theirs, ours, allow_set_relation_comp=True, timeout_seconds=None)
+    return verify(parsed_gold, parsed_answer, allow_set_relation_comp=True, timeout_seconds=None)
 
 
 def readable(text: str) -> str:
@@ -168,7 +176,7 @@ def readable(text: str) -> str:
     return _IMAGINARY_UNIT.sub("(I)", text)
 
 
-def _same_values(ours, theirs) -> bool | None:
+def _same_values(answer, gold) -> bool | None:
     """Whether two sympy expressions have equal values at three points; None if that says nothing.
 
     Values that differ are a disproof. Equal ones to 50 digits are as good as the proof that
@@ -179,33 +187,44 @@ def _same_values(ours, theirs) -> bool | None:
     """
     import sympy
 
-    if not isinstance(ours, sympy.Expr) or not isinstance(theirs, sympy.Expr):
+    if not isinstance(answer, sympy.Expr) or not isinstance(gold, sympy.Expr):
         return None
-    if ours.free_symbols != theirs.free_symbols:
+    if answer.free_symbols != gold.free_symbols:
         return None
-    if (ours - theirs).has(sympy.Abs, sympy.Max, sympy.Min, sympy.floor, sympy.ceiling, sympy.sign):
+    signs_and_steps = (
+        sympy.Abs,
+        sympy.Max,
+        sympy.Min,
+        sympy.floor,
+        sympy.ceiling,
+        sympy.sign,
+    )
+    if (answer - gold).has(*signs_and_steps):
         return None
-    symbols = sorted(theirs.free_symbols, key=str)
-    if ours.has(sympy.Float) or theirs.has(sympy.Float):
+    symbols = sorted(gold.free_symbols, key=str)
+    if answer.has(sympy.Float) or gold.has(sympy.Float):
         if not symbols:
             return None
-        ours = sympy.nsimplify(ours, rational=True)  # x^0.5 is a root
-        theirs = sympy.nsimplify(theirs, rational=True)
+        answer = sympy.nsimplify(answer, rational=True)  # x^0.5 is a root
+        gold = sympy.nsimplify(gold, rational=True)
     if not symbols:
-        difference = (ours - theirs).doit()
+        difference = (answer - gold).doit()
         if difference.is_Rational:
             return bool(difference == 0)
-    for shift in range(3 if symbols else 1):
+    point_count = 3 if symbols else 1
+    for point_number in range(point_count):
+        # Of two symbols: (3/5, 5/6), then (10/5, 12/6), then (17/5, 19/6).
         point = {}
         for place, symbol in enumerate(symbols):
-            point[symbol] = sympy.Rational(3 + 2 * place + 7 * shift, 5 + place)
-        our_value = ours.subs(point).evalf(60)
-        their_value = theirs.subs(point).evalf(60)
-        for value in (our_value, their_value):
+            numerator = 3 + 2 * place + 7 * point_number
+            point[symbol] = sympy.Rational(numerator, 5 + place)
+        answer_value = answer.subs(point).evalf(60)
+        gold_value = gold.subs(point).evalf(60)
+        for value in (answer_value, gold_value):
             if not value.is_number or not value.is_finite:
                 return None
-        tolerance = sympy.Float("1e-50", 60) * max(abs(our_value), abs(their_value))
-        if abs(our_value - their_value) > tolerance:
+        tolerance = sympy.Float("1e-50", 60) * max(abs(answer_value), abs(gold_value))
+        if abs(answer_value - gold_value) > tolerance:
             return False
     return True
 
@@ -235,12 +254,14 @@ def _serve() -> None:
 def _limit_memory() -> None:
     import resource
 
-    used = 1 << 30
+    bytes_used = 1 << 30  # a guess for systems without /proc
     if os.path.exists("/proc/self/statm"):
-        with open("/proc/self/statm") as f:
-            used = int(f.read().split()[0]) * 4096
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with open("/proc/self/statm") as memory_file:
+            pages_used = int(memory_file.read().split()[0])
+        bytes_used = pages_used * 4096
+    most_bytes = bytes_used + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core files of the children that end
 
 
 def _answer_pairs() -> None:
