@@ -61,7 +61,8 @@ def summary(suites: dict[str, list[ScoredCase]], findings: dict[str, list[Findin
     verdicts = []
     for layout_name, suite in suites.items():
         for title, total in extremes(suite).items():
-            columns.setdefault(title, []).append(f"{total:g}")
+            cell = f"{total:g}"
+            columns.setdefault(title, []).append(cell)
         count = len(findings[layout_name])
         verdicts.append(f"refused: {count}" if count else "ok")
     columns["verdict"] = verdicts
@@ -71,7 +72,8 @@ def summary(suites: dict[str, list[ScoredCase]], findings: dict[str, list[Findin
 def known_layouts() -> list[str]:
     """The names of the layouts in configs/formats.yaml."""
     formats_path = ROOT / "configs/formats.yaml"
-    return list(yaml.safe_load(formats_path.read_text(encoding="utf-8")))
+    layouts = yaml.safe_load(formats_path.read_text(encoding="utf-8"))
+    return list(layouts)
 
 
 def main(rewards: str = "format_exact=1,answer=1", format: str = "", verbose: bool = False):
@@ -79,14 +81,16 @@ def main(rewards: str = "format_exact=1,answer=1", format: str = "", verbose: bo
     suites = {}  # by the layout's name, as are the findings
     findings = {}
     all_findings = []
-    for layout_name in [format] if format else known_layouts():
+    layout_names = [format] if format else known_layouts()
+    for layout_name in layout_names:
         layout = formats.find(layout_name)
         suites[layout_name] = lint.score(weighted_rewards, layout)
         findings[layout_name] = lint.findings(weighted_rewards, layout)
         all_findings += findings[layout_name]
     if verbose:
         for layout_name, suite in suites.items():
-            print("\n".join([f"## {layout_name}", "", *every_case(suite), ""]))
+            table = every_case(suite)
+            print("\n".join([f"## {layout_name}", "", *table, ""]))
     print("\n".join(summary(suites, findings)))
     if all_findings:
         print()

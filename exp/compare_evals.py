@@ -21,6 +21,8 @@ from lib.progress import say, shown_path
 from lib.report import charts
 from lib.tables import markdown, percent
 
+Cells = dict[str, str]  # of a table's row, by the title of their column
+
 LAYOUT_TITLES = {
     "worked_share": "worked",
     "accuracy_worked": "accuracy worked",
@@ -32,14 +34,14 @@ def change_in_words(change: dict | None) -> str:
     """`+6.8 [+2.1, +11.5] gain, p = 0.012`, in points; empty for none."""
     if change is None:
         return ""
+    difference, p_value = change["difference"], change["p"]
     interval = f"[{change['low']:+.1f}, {change['high']:+.1f}]"
-    verdict = f"{change['difference']:+.1f} {interval} {change['verdict']}"
-    p_value = change["p"]
+    sentence = f"{difference:+.1f} {interval} {change['verdict']}"
     if p_value is None:
-        return verdict
+        return sentence
     if p_value < 0.001:
-        return f"{verdict}, p < 0.001"
-    return f"{verdict}, p = {p_value:.3f}"
+        return f"{sentence}, p < 0.001"
+    return f"{sentence}, p = {p_value:.3f}"
 
 
 def model_table(compared: dict) -> list[str]:
@@ -53,14 +55,12 @@ def model_table(compared: dict) -> list[str]:
     return markdown(as_columns(table_rows))
 
 
-def model_row(model: dict, compared: dict, layout_titles: dict[str, str]) -> dict[str, str]:
-    """A model's cells by the title of their column."""
+def model_row(model: dict, compared: dict, layout_titles: dict[str, str]) -> Cells:
     metric = compared["metric"]
+    accuracy = model["accuracy"]
     low, high = model["interval"]
-    cells = {
-        "model": model["model_type"],
-        f"{metric} [95%]": f"{model['accuracy']:.1f}% [{low:.1f}, {high:.1f}]",
-    }
+    cells = {"model": model["model_type"]}
+    cells[f"{metric} [95%]"] = f"{accuracy:.1f}% [{low:.1f}, {high:.1f}]"
     if metric != "accuracy":  # with one sample a problem, pass@k and maj@n are the accuracy
         pass_title = f"pass@{compared['k']}"
         majority_title = metric.replace("avg", "maj")
@@ -89,8 +89,8 @@ def source_table(compared: dict) -> list[str]:
     return markdown(as_columns(table_rows))
 
 
-def as_columns(table_rows: list[dict[str, str]]) -> dict[str, list[str]]:
-    """The cells of rows that have the same titles, by title."""
+def as_columns(table_rows: list[Cells]) -> dict[str, list[str]]:
+    """The columns of rows that have the same titles, by title."""
     columns: dict[str, list[str]] = {}
     for cells in table_rows:
         for title, cell in cells.items():
@@ -101,8 +101,10 @@ def as_columns(table_rows: list[dict[str, str]]) -> dict[str, list[str]]:
 def conclusion(compared: dict) -> str:
     """One sentence on the best model that claims no more than the test does."""
     models = {model["model_type"]: model for model in compared["models"]}
-    best = models[compared["best_model"]]
-    opening = f"Best: {best['model_type']} ({compared['metric']} {best['accuracy']:.1f}%)"
+    best_name = compared["best_model"]
+    best = models[best_name]
+    score = f"{compared['metric']} {best['accuracy']:.1f}%"
+    opening = f"Best: {best_name} ({score})"
     if best["change"]:
         change = change_in_words(best["change"])
         return f"{opening}; against {compared['base_model']}: {change}"
@@ -120,26 +122,32 @@ def conclusion(compared: dict) -> str:
 
 def draw(compared: dict) -> bytes:
     """The PNG: a point with its 95% interval for each model, the base as a dashed line."""
-    problems = f"{compared['dataset']} ({compared['problems']:,} problems)"
-    label = f"{compared['metric']} on {problems}, 95% interval"
+    dataset, problems = compared["dataset"], compared["problems"]
+    label = f"{compared['metric']} on {dataset} ({problems:,} problems), 95% interval"
     intervals = [interval_of(model) for model in compared["models"]]
     figure = charts.intervals(label, label, intervals)
     return charts.as_png(figure)
 
 
 def interval_of(model: dict) -> charts.Interval:
-    """A model's row in the picture, with its verdict."""
+    """A model's row in the picture, which is in shares and not in percent."""
     low, high = model["interval"]
     accuracy = model["accuracy"]
     change = model["change"]
     if change:
         verdict = change["verdict"]
-        note = f"{accuracy:.1f}% {change['difference']:+.1f} {verdict}"
+        difference = change["difference"]
+        note = f"{accuracy:.1f}% {difference:+.1f} {verdict}"
     else:
         verdict = "base"
         note = f"{accuracy:.1f}% (base)"
     return charts.Interval(
-        model["model_type"], low / 100, accuracy / 100, high / 100, note, verdict
+        name=model["model_type"],
+        low=low / 100,
+        value=accuracy / 100,
+        high=high / 100,
+        note=note,
+        verdict=verdict,
     )
 
 

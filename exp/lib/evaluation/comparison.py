@@ -19,15 +19,17 @@ LAYOUT_SCORES = ("worked_share", "accuracy_worked", "format_accuracy")
 RESULT_KEYS = ("model_type", "model", "dataset", "interval", *SETTINGS, *FAILURES)
 RECORD_KEYS = ("id", "source_dataset", "ground_truth", "n_correct", "n_total")
 
+Records = dict[str, dict]  # by the problem's id
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One result file: its name in tables, its `results`, its `records` by the problem's id."""
+    """One result file: its name in tables, its `results` and its `records`."""
 
     path: str
     name: str
     results: dict
-    records: dict[str, dict]
+    records: Records
 
     def counts(self, problem_ids: list[str]) -> metrics.Counts:
         """(right samples, samples) of each of these problems."""
@@ -51,7 +53,9 @@ class Evaluation:
 
     def has_gold(self, problem_id: str, gold: str) -> bool:
         """Whether it has the problem with this gold answer."""
-        return problem_id in self.records and self.gold_of(problem_id) == gold
+        if problem_id not in self.records:
+            return False
+        return self.gold_of(problem_id) == gold
 
 
 def read_all(paths: list[str]) -> list[Evaluation]:
@@ -60,22 +64,23 @@ def read_all(paths: list[str]) -> list[Evaluation]:
     model_types = [results["model_type"] for results, _ in contents]
     names = _distinct_names(model_types, paths)
     evaluations = []
-    for path, name, (results, records) in zip(paths, names, contents, strict=True):
-        evaluation = Evaluation(path, name, results, records)
-        evaluations.append(evaluation)
+    for path, name, content in zip(paths, names, contents, strict=True):
+        results, records = content
+        evaluations.append(Evaluation(path, name, results, records))
     return evaluations
 
 
-def _read_file(path: str) -> tuple[dict, dict[str, dict]]:
-    """The two parts of a result file: (results, records by the problem's id)."""
+def _read_file(path: str) -> tuple[dict, Records]:
+    """The two parts of a result file."""
     content = _read_json(path)
+    sections = content if isinstance(content, dict) else {}
     for key in ("results", "records"):
-        part = content.get(key) if isinstance(content, dict) else None
-        if not part or not isinstance(part, dict):
+        section = sections.get(key)
+        if not section or not isinstance(section, dict):
             raise UserError(f"{path}: no {key!r} in it; expected the file of an eval_* stage")
     results = content["results"]
     _require_keys(f"{path}: results", results, RESULT_KEYS)
-    records: dict[str, dict] = {}
+    records: Records = {}
     for number, record in content["records"].items():
         place = f"{path}: record {number}"
         _check_record(place, record)
@@ -155,20 +160,25 @@ def differences(first: Evaluation, other: Evaluation) -> str:
 def _different_problems(first: Evaluation, other: Evaluation) -> list[str]:
     """At most two phrases: problems that only one has, and problems with two gold answers."""
     phrases = []
-    unshared_ids = sorted(first.records.keys() ^ other.records.keys())
+    unshared_ids = first.records.keys() ^ other.records.keys()
     if unshared_ids:
-        example = unshared_ids[0]
+        count = len(unshared_ids)
+        example = min(unshared_ids)
         owner = first if example in first.records else other
-        phrases.append(f"{len(unshared_ids)} ids, such as {example} (only in {owner.path})")
+        phrases.append(f"{count} ids, such as {example} (only in {owner.path})")
     contested_ids = []
     for problem_id in first.records:
-        is_in_both = problem_id in other.records
-        if is_in_both and not other.has_gold(problem_id, first.gold_of(problem_id)):
+        if problem_id not in other.records:
+            continue
+        gold = first.gold_of(problem_id)
+        if not other.has_gold(problem_id, gold):
             contested_ids.append(problem_id)
     if contested_ids:
-        example = contested_ids[0]
-        golds = f"({first.gold_of(example)!r}, {other.gold_of(example)!r})"
         count = len(contested_ids)
+        example = contested_ids[0]
+        first_gold = first.gold_of(example)
+        other_gold = other.gold_of(example)
+        golds = f"({first_gold!r}, {other_gold!r})"
         phrases.append(f"ground_truth of {count} ids, such as {example} {golds}")
     return phrases
 
@@ -200,14 +210,15 @@ def compare(evaluations: list[Evaluation], base: Evaluation, problem_ids: list[s
     # pass@k is defined for all models only up to the fewest samples of any problem.
     k = min(evaluation.fewest_samples(problem_ids) for evaluation in evaluations)
     summaries = []
+    tests: dict[str, None] = {}  # a set in order: each test that was made
     previous = None
     for evaluation in evaluations:
         summary = _summarize(evaluation, base, previous, problem_ids, k)
         summaries.append(summary)
+        if summary["change"]:
+            tests[summary["change"]["test"]] = None
         previous = evaluation
     best = max(summaries, key=_rank)
-    tests = [summary["change"]["test"] for summary in summaries if summary["change"]]
-    distinct_tests = dict.fromkeys(tests)
     sample_numbers = {summary["n_sampling"] for summary in summaries}
     return {
         "best_model": best["model_type"],
@@ -215,7 +226,7 @@ def compare(evaluations: list[Evaluation], base: Evaluation, problem_ids: list[s
         "problems": len(problem_ids),
         "metric": _metric_name(sample_numbers),
         "k": k,
-        "test": ", ".join(distinct_tests) or None,
+        "test": ", ".join(tests) or None,
         "models": summaries,
         "sources": _by_source(evaluations, problem_ids),
         "files": [evaluation.path for evaluation in evaluations],

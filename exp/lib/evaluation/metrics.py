@@ -15,6 +15,7 @@ FEWEST_CHANGED = 6
 DRAWS_IN_MEMORY = 1_000_000  # of the bootstrap at a time: 8 MB
 
 Counts = Sequence[tuple[int, int]]  # (right samples, samples) of each problem
+Shares = Sequence[float]  # right / samples of each problem
 Answers = Sequence[str | None]  # of the samples of one problem; None where none was found
 Equality = Callable[[str, str], bool]
 Interval = tuple[float, float]  # (low, high)
@@ -36,7 +37,8 @@ def pass_at_k(counts: Counts, k: int) -> float:
     number of samples of any problem.
     """
     _check_counts(counts)
-    fewest_samples = min(samples for _, samples in counts)
+    sample_numbers = [samples for _, samples in counts]
+    fewest_samples = min(sample_numbers)
     _check_k(f"pass@{k}", k, fewest_samples)
     chances = []
     for right, samples in counts:
@@ -57,7 +59,8 @@ def maj_at_k(answers: Sequence[Answers], golds: Sequence[str], k: int, equal: Eq
     if not answers or len(answers) != len(golds):
         mismatch = f"{len(golds)} for {len(answers)} problems"
         raise ValueError(f"maj@{k} needs one gold answer per problem, and got {mismatch}")
-    fewest_samples = min(len(problem_answers) for problem_answers in answers)
+    sample_numbers = [len(problem_answers) for problem_answers in answers]
+    fewest_samples = min(sample_numbers)
     _check_k(f"maj@{k}", k, fewest_samples)
     credits = []
     for problem_answers, gold in zip(answers, golds, strict=True):
@@ -165,8 +168,8 @@ def bootstrap(
         size = min(batch_size, resamples - start)
         draws = generator.multinomial(problems, chances, size)
         means[start : start + size] = draws @ distinct_values / problems
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, (1 + confidence) / 2])
+    low = np.quantile(means, (1 - confidence) / 2)
+    high = np.quantile(means, (1 + confidence) / 2)
     return _without_float_noise(low), _without_float_noise(high)
 
 
@@ -219,8 +222,8 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 
 def paired_bootstrap(
-    before: Sequence[float],
-    after: Sequence[float],
+    before: Shares,
+    after: Shares,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -289,14 +292,15 @@ def _verdict(difference: float, is_significant: bool) -> str:
     return "gain" if difference > 0 else "loss"
 
 
-def _count_changes(before: list[float], after: list[float]) -> int:
+def _count_changes(before: Shares, after: Shares) -> int:
     """How many problems have another share of right samples than before."""
-    pairs = zip(before, after, strict=True)
-    return sum(share_before != share_after for share_before, share_after in pairs)
+    changed_problems = 0
+    for share_before, share_after in zip(before, after, strict=True):
+        changed_problems += share_before != share_after
+    return changed_problems
 
 
-def _shares(counts: Counts) -> list[float]:
-    """right / samples of each problem."""
+def _shares(counts: Counts) -> Shares:
     _check_counts(counts)
     return [right / samples for right, samples in counts]
 

@@ -69,7 +69,8 @@ def _stated_answers(batch: Batch) -> list[str | None]:
     """What each completion states; None for one that was cut off, even if it looks whole."""
     stated_answers = []
     for text, is_truncated in zip(batch.texts, batch.truncated, strict=True):
-        stated_answers.append(None if is_truncated else find_stated_answer(text, batch.layout))
+        stated_answer = None if is_truncated else find_stated_answer(text, batch.layout)
+        stated_answers.append(stated_answer)
     return stated_answers
 
 
@@ -164,8 +165,10 @@ def _outside_thinking(text: str, layout: Format) -> str:
     before, closing_tag, behind = text.partition(closing)
     if closing_tag and opening not in before:  # the prompt may have opened it
         text = behind
-    start, stop = re.escape(opening), re.escape(closing)
-    return re.sub(rf"{start}.*?(?:{stop}|\Z)", "\n", text, flags=re.DOTALL)
+    start = re.escape(opening)
+    stop = re.escape(closing)
+    thinking = re.compile(rf"{start}.*?(?:{stop}|\Z)", re.DOTALL)
+    return thinking.sub("\n", text)
 
 
 def _answer_places(text: str, layout: Format) -> list[Place]:
@@ -175,16 +178,21 @@ def _answer_places(text: str, layout: Format) -> list[Place]:
         all_closed = text.count(BOX) == len(boxes)
         return boxes if all_closed else []
     opening, closing = layout.answer
-    start, stop = re.escape(opening), re.escape(closing)
+    start = re.escape(opening)
+    stop = re.escape(closing)
     between_tags = re.compile(rf"{start}((?:(?!{start}).)*?){stop}", re.DOTALL)
     places = []
     for match in between_tags.finditer(text):
-        places.append((match.start(), match.end(), match[1]))
-    all_paired = text.count(opening) == text.count(closing) == len(places)
+        start_offset, stop_offset = match.span()
+        places.append((start_offset, stop_offset, match[1]))
+    openings = text.count(opening)
+    closings = text.count(closing)
+    all_paired = openings == closings == len(places)
     return places if all_paired else []
 
 
 def _boxed(text: str) -> list[str]:
+    """What stands in each box of the text."""
     return [inside for _, _, inside in latex.boxes(text)]
 
 
