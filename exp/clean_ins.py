@@ -77,31 +77,30 @@ def clean(pool: ProcessPool, paths: list[str]) -> Iterator[tuple[str, dict, clea
             waiting_chunks.append(chunk)
             yield [row["instruction"] for _, row in chunk]
 
-    for texts, findings in pool.map(chunks_of_texts()):
+    for _, findings in pool.map(chunks_of_texts()):
         chunk = waiting_chunks.popleft()
-        places = [place for place, _ in chunk]
-        placed_texts = list(zip(places, texts, strict=True))
+        placed_texts = [(place, row["instruction"]) for place, row in chunk]
         decisions = decider.decide(placed_texts, findings)
         for (place, row), decision in zip(chunk, decisions, strict=True):
             yield place, row, decision
 
 
-def show_dropped(out: Output, count: int) -> None:
-    """Print `count` dropped rows beside their partners, the reasons in turn.
+def show_dropped(out: Output, row_count: int) -> None:
+    """Print `row_count` dropped rows beside their partners, the reasons in turn.
 
     Of each reason the rows nearest to the threshold come first.
     """
-    if not count or not out.dropped_path.exists():
+    if not row_count or not out.dropped_path.exists():
         return
-    by_reason = nearest_dropped(str(out.dropped_path), count)
+    by_reason = nearest_dropped(str(out.dropped_path), row_count)
     in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_reason))
-    shown_rows = filter(None, in_turn)  # where a reason has fewer rows than another there is None
-    for dropped_row in itertools.islice(shown_rows, count):
+    dropped_rows = filter(None, in_turn)  # None stands where a reason has no more rows
+    for dropped_row in itertools.islice(dropped_rows, row_count):
         print(shown_beside_partner(dropped_row))
 
 
-def nearest_dropped(dropped_path: str, count: int) -> list[list[dict]]:
-    """For each reason up to `count` of its rows: the lowest scores first, and of equals the first.
+def nearest_dropped(dropped_path: str, row_count: int) -> list[list[dict]]:
+    """For each reason up to `row_count` rows: the lowest scores first, and of equals the first.
 
     Only these are held in memory, however many were dropped.
     """
@@ -111,7 +110,7 @@ def nearest_dropped(dropped_path: str, count: int) -> list[list[dict]]:
         score = row["score"] or 0
         # The smallest entry of a heap goes first: here the highest score, so both are negative.
         heapq.heappush(heap, (-score, -row_number, row))
-        if len(heap) > count:
+        if len(heap) > row_count:
             heapq.heappop(heap)
     by_reason = []
     for heap in heaps.values():
@@ -153,9 +152,9 @@ def main(
     audit: int = 0,
     overwrite: bool = False,
 ):
-    paths = cli.comma_list(ins_data_path)
+    ins_paths = cli.comma_list(ins_data_path)
     benchmark_paths = cli.comma_list(benchmarks)
-    if not paths:
+    if not ins_paths:
         raise UserError(f"--ins_data_path {ins_data_path!r}: at least one file")
     if audit < 0:
         raise UserError(f"--audit {audit}: a number of rows")
@@ -167,18 +166,18 @@ def main(
         "benchmarks": len(benchmark_paths),
         "cleaner": cleaning.version(),
     }
-    out = Output(save_path, "clean_ins", settings, (*paths, *benchmark_paths), overwrite)
-    what = f"problems of {len(paths)} files, against {len(benchmark_paths)} benchmarks"
-    if out.announce(what):
+    out = Output(save_path, "clean_ins", settings, (*ins_paths, *benchmark_paths), overwrite)
+    task = f"problems of {len(ins_paths)} files, against {len(benchmark_paths)} benchmarks"
+    if out.announce(task):
         show_dropped(out, audit)
         return
     questions = read_all_questions(benchmark_paths)
-    total = count_rows(paths)
+    total = count_rows(ins_paths)
     examiner = cleaning.Examiner(limits, frozenset(skipped_rules), questions, same_numbers)
     with ProcessPool(examiner.examine) as pool:
         out.open()
         progress = Progress(out.path.name, total, len(out))
-        for row_key, (place, row, decision) in enumerate(clean(pool, paths)):
+        for row_key, (place, row, decision) in enumerate(clean(pool, ins_paths)):
             # What an earlier session wrote is decided again: the rows behind it depend on it.
             if row_key in out:
                 continue

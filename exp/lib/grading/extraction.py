@@ -203,8 +203,8 @@ def _first_value(text: str) -> str | None:
     formulas = _first_formulas(text)
     if formulas:
         return formulas
-    end = _SENTENCE_END.search(text)
-    sentence = text[: end.start()] if end else text
+    sentence_end = _SENTENCE_END.search(text)
+    sentence = text[: sentence_end.start()] if sentence_end else text
     sentence = sentence.strip(" *`\"'")
     if choice := _CHOICE.match(sentence):
         return choice[1] or choice[2]
@@ -213,8 +213,8 @@ def _first_value(text: str) -> str | None:
         return number[0]
     if _is_expression(sentence):
         return sentence.strip("$")
-    if later := _last_formula_or_number(sentence):
-        return later
+    if last_value := _last_formula_or_number(sentence):
+        return last_value
     if letter := _LETTER.search(sentence):
         return letter[1]
     if _FEW_WORDS.fullmatch(sentence) and len(sentence.split()) <= 3:

@@ -51,11 +51,12 @@ def curve(texts: Sequence[str], orders: tuple[int, ...] = (2, 3), points: int = 
         all_late = _growth(all_ngrams, before_last_tenth)
         new_ngrams[order] = _share(distinct_late, all_late)
     new_late = _growth(new_texts, before_last_tenth)
+    late_count = total - before_last_tenth
     return Curve(
         counts=counts,
         repeated=[1 - new_texts[count] / count for count in counts],
         distinct=distinct,
-        new_texts=new_late / (total - before_last_tenth),
+        new_texts=new_late / late_count,
         new_ngrams=new_ngrams,
         spent_at=spent_at(total, half, new_texts[total], new_texts[half]),
     )

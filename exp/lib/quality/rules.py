@@ -245,8 +245,8 @@ def first_broken_rule(
     text: str, limits: Limits, skipped_rules: frozenset[str] = frozenset()
 ) -> str | None:
     """The first of RULES that a problem breaks, but for the skipped ones; None if it is sound."""
-    for reason, is_broken in RULES.items():
-        if reason not in skipped_rules and is_broken(text, limits):
+    for reason, breaks_rule in RULES.items():
+        if reason not in skipped_rules and breaks_rule(text, limits):
             return reason
     return None
 
@@ -279,5 +279,7 @@ def is_looping(text: str, least_bytes: int = 200) -> bool:
     """
     if re.search(r"(.{20,200}?)\1{4,}", text, re.DOTALL):
         return True
-    data = text.encode("utf-8", errors="replace")
-    return len(data) >= least_bytes and len(zlib.compress(data)) < len(data) / 10
+    encoded = text.encode("utf-8", errors="replace")
+    if len(encoded) < least_bytes:
+        return False
+    return len(zlib.compress(encoded)) < len(encoded) / 10
