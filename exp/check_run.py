@@ -27,6 +27,7 @@ from lib.rows import ROOT
 DEFAULT_COUNTS = ("", "default")  # words for --count that mean the domain's own
 RESPONSES = 7  # answers to each problem for the reward model, beside the one for SFT
 BYTES_OF_TOKEN = 4  # of text in a file
+SPARE_GB = 0.1  # of the disk, for logs and whatever else a run writes
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,23 @@ def plan_domains(model: Model, domain: str, count: str, scale: float | None) -> 
 
     They are the Magpie pipeline's counts times the scale (None: the model's own), or `count` each.
     """
-    known = models.domains(model)
-    chosen = [models.domain(model, domain)] if domain else list(known.values())
+    if domain:
+        chosen_domains = [models.domain(model, domain)]
+    else:
+        chosen_domains = list(models.domains(model).values())
     if count not in DEFAULT_COUNTS:
         if not count.isascii() or not count.isdigit() or int(count) < 1:
             raise UserError(f"COUNT {count!r}: expected a whole number of at least 1")
-        return [DomainPlan(each, int(count)) for each in chosen]
+        return [DomainPlan(chosen, int(count)) for chosen in chosen_domains]
     if scale is None:
         scale = model.scale
     if scale <= 0:
         raise UserError(f"SCALE {scale:g}: expected a number above 0")
-    return [DomainPlan(each, max(1, round(each.count * scale))) for each in chosen]
+    plans = []
+    for chosen in chosen_domains:
+        problems = max(1, round(chosen.count * scale))
+        plans.append(DomainPlan(chosen, problems))
+    return plans
 
 
 def token_limits(domain: Domain, model: Model) -> tuple[int, int]:
@@ -87,8 +94,8 @@ def check_context(plan: RunPlan) -> None:
         problem_tokens, answer_tokens = token_limits(planned.domain, plan.policy)
         if context and problem_tokens + answer_tokens > context:
             tokens = f"{problem_tokens} tokens of problem and {answer_tokens} of answer"
-            what = f"the context of {context} of {plan.policy.name}"
-            raise UserError(f"{planned.domain.name}: {tokens} do not fit {what}")
+            limit = f"the context of {context} of {plan.policy.name}"
+            raise UserError(f"{planned.domain.name}: {tokens} do not fit {limit}")
 
 
 def check_reward_model(model: Model, devices: list[float], trust_remote_code: bool) -> None:
@@ -113,15 +120,16 @@ def check_template(model: Model, system_prompt: str, trust_remote_code: bool) ->
 
 def check_disk(plan: RunPlan) -> None:
     """There is room for every answer at full length, and `data` can be written to."""
-    tokens = plan.domains[0].domain.max_tokens_res
+    answer_tokens = plan.domains[0].domain.max_tokens_res
     answers = plan.problems * (1 + RESPONSES)
-    needed = answers * tokens * BYTES_OF_TOKEN / 1e9
-    free = shutil.disk_usage(ROOT).free / 1e9
-    if free < needed + 0.1:
-        raise UserError(f"the run may write {needed:.1f} GB and {ROOT} has {free:.1f} GB free")
-    data = ROOT / "data"
-    if not os.access(data, os.W_OK):
-        raise UserError(f"{shown_path(data)} is not writable")
+    needed_gb = answers * answer_tokens * BYTES_OF_TOKEN / 1e9
+    free_gb = shutil.disk_usage(ROOT).free / 1e9
+    if free_gb < needed_gb + SPARE_GB:
+        sizes = f"the run may write {needed_gb:.1f} GB and {ROOT} has {free_gb:.1f} GB free"
+        raise UserError(sizes)
+    data_folder = ROOT / "data"
+    if not os.access(data_folder, os.W_OK):
+        raise UserError(f"{shown_path(data_folder)} is not writable")
 
 
 def check_port(port: str) -> None:
@@ -143,7 +151,8 @@ def estimate(plan: RunPlan) -> str:
     tokens = 0
     for planned in plan.domains:
         problem_tokens, answer_tokens = token_limits(planned.domain, plan.policy)
-        tokens += planned.problems * (problem_tokens + (1 + RESPONSES) * answer_tokens) / 2
+        most_tokens = problem_tokens + (1 + RESPONSES) * answer_tokens
+        tokens += planned.problems * most_tokens / 2
     answers = f"(1 problem + 1 + {RESPONSES} answers)"
     total = (
         f"{plan.problems:,} problems x {answers} at half their token limits = {tokens:,.0f} tokens"
@@ -151,7 +160,8 @@ def estimate(plan: RunPlan) -> str:
     speed = plan.policy.tokens_s
     if not speed:
         return f"{total}; tokens/s of {plan.policy.name} unknown"
-    return f"{total} / {speed:,.0f} tokens/s = {progress.clock(tokens / speed)}"
+    duration = progress.clock(tokens / speed)
+    return f"{total} / {speed:,.0f} tokens/s = {duration}"
 
 
 def check(plan: RunPlan, trust_remote_code: bool) -> None:
@@ -171,12 +181,13 @@ def check(plan: RunPlan, trust_remote_code: bool) -> None:
     if not policy_url and importlib.util.find_spec("vllm") is None:
         raise UserError("vllm is not installed in this Python; run 'make setup'")
     memory.config_of(policy)
-    prompt = check_template(policy, plan.domains[0].domain.system_prompt, trust_remote_code)
+    system_prompt = plan.domains[0].domain.system_prompt
+    pre_query = check_template(policy, system_prompt, trust_remote_code)
     check_disk(plan)
     port = os.environ.get("PORT")
     if port:
         check_port(port)
-    say(f"runs on {place}; problems start from {json.dumps(prompt, ensure_ascii=False)}")
+    say(f"runs on {place}; problems start from {json.dumps(pre_query, ensure_ascii=False)}")
     say(estimate(plan))
 
 

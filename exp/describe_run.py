@@ -19,7 +19,7 @@ from lib.progress import say, shown_path
 from lib.report import run_folder
 from lib.tables import markdown, percent, share
 
-FILES = {  # what a file is for -> its name, and the stage that makes it
+FILES = {  # what a file is for -> the pattern of its name, and the stage that makes it
     "instructions": ("{}_ins.json", "gen_ins"),
     "sft_data": ("{}_ins_res.json", "gen_res"),
     "multi_response_data": ("{}_ins_7res.json", "gen_po_multi_res"),
@@ -43,35 +43,43 @@ CARD = "configs/run_card.md"
 def describe(folder: Path, model: Model) -> dict:
     """dataset_info of one domain, from its files and their meta files."""
     domain = folder.name
-    names = {kind: name.format(domain) for kind, (name, _) in FILES.items()}
-    tables = {kind: rows.read(str(folder / name)) for kind, name in names.items()}
-    metas = {kind: run_folder.read_meta(folder / name) for kind, name in names.items()}
+    file_names = file_names_of(domain)
+    tables, metas = {}, {}
+    for kind, file_name in file_names.items():
+        tables[kind] = rows.read(str(folder / file_name))
+    for kind, file_name in file_names.items():
+        metas[kind] = run_folder.read_meta(folder / file_name)
+    stages = {}
+    for kind, (_, stage) in FILES.items():
+        stages[stage] = {key: metas[kind].get(key) for key in META_KEYS}
     facts = models.domains(model).get(domain)
-    texts = [row["instruction"] for row in tables["instructions"]]
+    problems = [row["instruction"] for row in tables["instructions"]]
     finish_reasons = [row["finish_reason"] for row in tables["sft_data"]]
     finish_reasons_ranked = []
     for row in tables["preference_data"]:
         finish_reasons_ranked += row["finish_reasons"]
-    stages = {}
-    for kind, (_, stage) in FILES.items():
-        stages[stage] = {key: metas[kind].get(key) for key in META_KEYS}
     info = {
         "domain": domain,
         "model": metas["instructions"]["settings"]["model"],
         "reward_model": metas["preference_data"]["settings"]["model"],
         "description": facts.description if facts else "",
-        "problems": len(texts),
-        "exact_repeats": len(texts) - len(set(texts)),
+        "problems": len(problems),
+        "exact_repeats": len(problems) - len(set(problems)),
         "sft_rows": len(tables["sft_data"]),
         "preference_rows": len(tables["preference_data"]),
         "truncated_share": _truncated_share(finish_reasons),
         "truncated_share_of_ranked": _truncated_share(finish_reasons_ranked),
         "stages": stages,
-        "files": names,
+        "files": file_names,
     }
     if model.procedural:
         info["checked"] = check_procedural(domain, tables)
     return info
+
+
+def file_names_of(domain: str) -> dict[str, str]:
+    """The names of a domain's files by what they are for."""
+    return {kind: pattern.format(domain) for kind, (pattern, _) in FILES.items()}
 
 
 def _truncated_share(finish_reasons: list[str]) -> float | None:
@@ -83,37 +91,47 @@ def check_procedural(domain: str, tables: dict[str, list[dict]]) -> dict:
 
     The shares are those of the single answers, of all the ranked ones, and of the best ranked.
     """
-    from lib.tiny import truth
-
-    true_answers = {}
-    for row in tables["instructions"]:
-        if truth.domain_of(row["instruction"]) == domain:
-            true_answers[row["instruction"]] = str(truth.answer_of(row["instruction"]))
-
-    def is_right(row: dict, response: str) -> bool:
-        return answers.grade(response, true_answers[row["instruction"]], strict=True).correct
-
-    single, ranked, best = [], [], []
+    true_answers = _true_answers(domain, tables["instructions"])
+    single_marks, ranked_marks, best_marks = [], [], []
     for row in tables["sft_data"]:
-        if row["instruction"] in true_answers:
-            single.append(is_right(row, row["response"]))
+        true_answer = true_answers.get(row["instruction"])
+        if true_answer is not None:
+            single_marks.append(_is_right(row["response"], true_answer))
     for row in tables["preference_data"]:
-        if row["instruction"] in true_answers:
-            marks = [is_right(row, response) for response in row["responses"]]
-            ranked += marks
-            best.append(marks[0])
+        true_answer = true_answers.get(row["instruction"])
+        if true_answer is not None:
+            # The responses are in the order of their rewards, so that the first is the best.
+            marks = [_is_right(response, true_answer) for response in row["responses"]]
+            ranked_marks += marks
+            best_marks.append(marks[0])
     return {
         "well_formed": len(true_answers),
         "well_formed_share": share(len(true_answers), len(tables["instructions"])),
-        "right_single": share(sum(single), len(single)),
-        "right_random_of_ranked": share(sum(ranked), len(ranked)),
-        "right_best_of_ranked": share(sum(best), len(best)),
+        "right_single": share(sum(single_marks), len(single_marks)),
+        "right_random_of_ranked": share(sum(ranked_marks), len(ranked_marks)),
+        "right_best_of_ranked": share(sum(best_marks), len(best_marks)),
     }
 
 
-def combine(infos: list[dict], model: Model, run: str) -> dict:
+def _true_answers(domain: str, problem_rows: list[dict]) -> dict[str, str]:
+    """The true answer of each problem that is well formed and in the domain."""
+    from lib.tiny import truth
+
+    true_answers = {}
+    for row in problem_rows:
+        problem = row["instruction"]
+        if truth.domain_of(problem) == domain:
+            true_answers[problem] = str(truth.answer_of(problem))
+    return true_answers
+
+
+def _is_right(response: str, true_answer: str) -> bool:
+    return answers.grade(response, true_answer, strict=True).correct
+
+
+def combine(infos: list[dict], model: Model, run_name: str) -> dict:
     """combined_dataset_info: the sums over the domains."""
-    what = "Complete" if len(infos) > 1 else infos[0]["domain"]
+    coverage = "Complete" if len(infos) > 1 else infos[0]["domain"]
     domains = {}
     for info in infos:
         domains[info["domain"]] = {
@@ -121,35 +139,45 @@ def combine(infos: list[dict], model: Model, run: str) -> dict:
             "description": info["description"],
             "directory": info["domain"],
         }
-    file_names = {kind: name.format("<domain>") for kind, (name, _) in FILES.items()}
+    problems = sum(info["problems"] for info in infos)
     combined = {
-        "dataset_name": f"Magpie-Math-{what}-{run}",
+        "dataset_name": f"Magpie-Math-{coverage}-{run_name}",
         "model": infos[0]["model"],
         "reward_model": infos[0]["reward_model"],
-        "total_problems": sum(info["problems"] for info in infos),
+        "total_problems": problems,
         "generation_date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "domains": domains,
-        "files_per_domain": {**file_names, "info": "dataset_info.json"},
+        "files_per_domain": {**file_names_of("<domain>"), "info": "dataset_info.json"},
     }
     if model.procedural:
-        well_formed = sum(info["checked"]["well_formed"] for info in infos)
-        combined["checked"] = {
-            "by": CHECKED_BY,
-            "well_formed_share": share(well_formed, combined["total_problems"]),
-            "exact_repeats": sum(info["exact_repeats"] for info in infos),
-        }
-        for key in SHARES_RIGHT:
-            combined["checked"][key] = share(_sum_over_well_formed(infos, key), well_formed)
+        combined["checked"] = _combine_checks(infos, problems)
     return combined
 
 
-def _sum_over_well_formed(infos: list[dict], key: str) -> float:
-    """A share of the domains times their well-formed problems; a domain without any has none."""
-    total = 0
+def _combine_checks(infos: list[dict], problems: int) -> dict:
+    """What was read back of the problems of all domains."""
+    well_formed = exact_repeats = 0
     for info in infos:
-        if info["checked"]["well_formed"]:
-            total += info["checked"][key] * info["checked"]["well_formed"]
-    return total
+        well_formed += info["checked"]["well_formed"]
+        exact_repeats += info["exact_repeats"]
+    combined_checks = {
+        "by": CHECKED_BY,
+        "well_formed_share": share(well_formed, problems),
+        "exact_repeats": exact_repeats,
+    }
+    for key in SHARES_RIGHT:
+        combined_checks[key] = share(_right_answers(infos, key), well_formed)
+    return combined_checks
+
+
+def _right_answers(infos: list[dict], share_key: str) -> float:
+    """A share of the domains times their well-formed problems; a domain without any has none."""
+    right_answers = 0
+    for info in infos:
+        checked = info["checked"]
+        if checked["well_formed"]:
+            right_answers += checked[share_key] * checked["well_formed"]
+    return right_answers
 
 
 def table(infos: list[dict], combined: dict) -> list[str]:
@@ -204,12 +232,11 @@ def _table_line(facts: dict) -> dict[str, str]:
 
 def card(combined: dict, infos: list[dict], table_lines: list[str]) -> str:
     """README.md of a run: its true counts and true settings."""
-    settings = ["| domain | stage | settings |", "| --- | --- | --- |"]
+    settings_lines = ["| domain | stage | settings |", "| --- | --- | --- |"]
     for info in infos:
-        for stage, facts in info["stages"].items():
-            values = facts["settings"].items()
-            shown = [f"{name} {value}" for name, value in values if name not in NOT_IN_CARD]
-            settings.append(f"| {info['domain']} | {stage} | {', '.join(shown) or '–'} |")
+        for stage, record in info["stages"].items():
+            settings = _settings_in_words(record["settings"])
+            settings_lines.append(f"| {info['domain']} | {stage} | {settings} |")
     template = (rows.ROOT / CARD).read_text(encoding="utf-8")
     return template.format(
         name=combined["dataset_name"],
@@ -219,14 +246,24 @@ def card(combined: dict, infos: list[dict], table_lines: list[str]) -> str:
         date=combined["generation_date"][:10],
         table="\n".join(table_lines),
         checked=CHECKED_NOTE if "checked" in combined else "",
-        settings="\n".join(settings),
+        settings="\n".join(settings_lines),
         first=infos[0]["domain"],
     )
 
 
+def _settings_in_words(settings: dict) -> str:
+    """`seed 3, temperature 0.9`; a dash without settings."""
+    phrases = []
+    for setting, value in settings.items():
+        if setting not in NOT_IN_CARD:
+            phrases.append(f"{setting} {value}")
+    return ", ".join(phrases) or "–"
+
+
 def main(run_path: str, model_path: str):
     model, run = models.find(model_path), Path(run_path)
-    domains = run_folder.in_order(run_folder.domains_of(run), list(models.domains(model)))
+    known_domains = list(models.domains(model))
+    domains = run_folder.in_order(run_folder.domains_of(run), known_domains)
     say(f"describing {', '.join(domains)} of {shown_path(run)}")
     infos = [describe(run / domain, model) for domain in domains]
     combined = combine(infos, model, run.resolve().name)
@@ -234,15 +271,16 @@ def main(run_path: str, model_path: str):
     for info in infos:
         rows.write_json(run / info["domain"] / "dataset_info.json", info)
     rows.write_json(run / "combined_dataset_info.json", combined)
-    rows.write_whole(run / "README.md", card(combined, infos, table_lines).encode())
+    card_path = run / "README.md"
+    card_text = card(combined, infos, table_lines)
+    rows.write_whole(card_path, card_text.encode())
     print("\n".join(table_lines))
     if model.procedural:
-        best = percent(combined["checked"]["right_best_of_ranked"])
-        random = percent(combined["checked"]["right_random_of_ranked"])
-        best_is_right = f"The best-scored of 7 responses is right in {best} of the problems"
-        print(f"\n{best_is_right}, a random one in {random}.")
-    card_path = shown_path(run / "README.md")
-    print(f"\nDataset: {shown_path(run)}   (settings and use: {card_path})")
+        best_share = percent(combined["checked"]["right_best_of_ranked"])
+        random_share = percent(combined["checked"]["right_random_of_ranked"])
+        best_is_right = f"The best-scored of 7 responses is right in {best_share} of the problems"
+        print(f"\n{best_is_right}, a random one in {random_share}.")
+    print(f"\nDataset: {shown_path(run)}   (settings and use: {shown_path(card_path)})")
 
 
 if __name__ == "__main__":

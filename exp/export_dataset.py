@@ -13,6 +13,7 @@ model's, from its card (--model_path), or typed; a dataset of unknown licence is
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from lib import cli, models, provenance, rows
@@ -35,19 +36,21 @@ def is_test(row: dict, share: float) -> bool:
 
     Its text decides, so that it is there in every part and in every version of the data.
     """
-    text = str(row.get("question") or row.get("instruction") or row["id"])
-    digest = hashlib.sha256(text.encode(errors="replace")).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    problem = str(row.get("question") or row.get("instruction") or row["id"])
+    digest = hashlib.sha256(problem.encode(errors="replace")).digest()
+    position = int.from_bytes(digest[:8], "big")  # evenly spread from 0 to 2**64
+    return position < share * 2**64
 
 
-def read_parts(files: dict[str, str], test_share: float) -> Parts:
-    """The rows of each file, by its part's name, in their splits."""
+def read_parts(paths_by_part: dict[str, str], test_share: float) -> Parts:
+    """The rows of each part's file in their splits."""
     parts = {}
-    for name, path in files.items():
-        splits = {split: [] for split in SPLITS}
-        for row in rows.read(path):
-            splits["test" if is_test(row, test_share) else "train"].append(row)
-        parts[name] = splits
+    for part_name, rows_path in paths_by_part.items():
+        splits = {"train": [], "test": []}
+        for row in rows.read(rows_path):
+            split = "test" if is_test(row, test_share) else "train"
+            splits[split].append(row)
+        parts[part_name] = splits
     return parts
 
 
@@ -56,88 +59,104 @@ def licence(model: models.Model) -> str:
     from huggingface_hub import ModelCard
     from huggingface_hub.errors import HfHubHTTPError
 
-    card = Path(model.path, "README.md") if model.is_local else model.path
+    card_source = Path(model.path, "README.md") if model.is_local else model.path
     try:
-        data = ModelCard.load(str(card)).data
+        card_data = ModelCard.load(str(card_source)).data
     except (OSError, ValueError, HfHubHTTPError) as e:  # no card, no network
         say(f"the card of {model.path} cannot be read ({type(e).__name__})")
         return ""
-    return data.get("license_name") or data.license or ""
+    # A licence that is not on the hub's list is "other" there, and named by itself.
+    return card_data.get("license_name") or card_data.license or ""
 
 
-def write_part(folder: Path, name: str, splits: dict[str, list[dict]]) -> list[str]:
+def write_part(folder: Path, part_name: str, splits: dict[str, list[dict]]) -> list[str]:
     """Write a part's splits as Parquet and JSONL; returns those that have rows and so files."""
     from datasets import Dataset
 
-    written = [split for split in SPLITS if splits[split]]
-    for split in written:
-        for subfolder in (name, "jsonl"):
+    written_splits = []
+    for split in SPLITS:
+        split_rows = splits[split]
+        if not split_rows:
+            continue
+        for subfolder in (part_name, "jsonl"):
             (folder / subfolder).mkdir(exist_ok=True)
-        Dataset.from_list(splits[split]).to_parquet(folder / name / f"{split}.parquet")
-        rows.write_lines(folder / f"jsonl/{name}_{split}.jsonl", splits[split])
-    return written
+        Dataset.from_list(split_rows).to_parquet(folder / part_name / f"{split}.parquet")
+        rows.write_lines(folder / "jsonl" / f"{part_name}_{split}.jsonl", split_rows)
+        written_splits.append(split)
+    return written_splits
 
 
-def records_of(files: dict[str, str]) -> list[dict]:
+def records_of(rows_paths: Iterable[str]) -> list[dict]:
     """The meta records of everything that the files were made from, each once."""
     metas = {}
-    for path in files.values():
-        for meta in provenance.trace(path):
-            metas[meta["stage"], meta["file"], str(meta["inputs"])] = meta
+    for rows_path in rows_paths:
+        for meta in provenance.trace(rows_path):
+            identity = (meta["stage"], meta["file"], str(meta["inputs"]))
+            metas[identity] = meta
     return list(metas.values())
 
 
 def card(
-    folder: Path, parts: Parts, written: dict[str, list[str]], metas: list[dict], facts: dict
+    folder: Path,
+    parts: Parts,
+    written_splits: dict[str, list[str]],
+    metas: list[dict],
+    facts: dict[str, str | float],
 ) -> str:
     """README.md of a dataset, from its files in `folder`, the records of its rows, and `facts`."""
     template = (rows.ROOT / CARD).read_text(encoding="utf-8")
+    count_lines = markdown(_counts(parts))
+    stage_lines = markdown(provenance.table(metas))
     return template.format(
-        configs="\n".join(_config(name, splits) for name, splits in written.items()),
-        counts="\n".join(markdown(_counts(parts))),
+        configs="\n".join(_config_lines(written_splits)),
+        counts="\n".join(count_lines),
         first=next(iter(parts)),
-        stages="\n".join(markdown(provenance.table(metas))),
-        settings="\n".join(_settings(metas)),
+        stages="\n".join(stage_lines),
+        settings="\n".join(_settings_lines(metas)),
         versions=_software(metas),
-        hashes="\n".join(_hashes(folder)),
+        hashes="\n".join(_hash_lines(folder)),
         **facts,
     )
 
 
-def _config(name: str, splits: list[str]) -> str:
-    """The YAML by which `load_dataset` finds the files of a part."""
-    lines = [f"- config_name: {name}", "  data_files:"]
-    for split in splits:
-        lines += [f"  - split: {split}", f"    path: {name}/{split}.parquet"]
-    return "\n".join(lines)
+def _config_lines(written_splits: dict[str, list[str]]) -> list[str]:
+    """The YAML by which `load_dataset` finds the files of each part."""
+    lines = []
+    for part_name, splits in written_splits.items():
+        lines += [f"- config_name: {part_name}", "  data_files:"]
+        for split in splits:
+            lines += [f"  - split: {split}", f"    path: {part_name}/{split}.parquet"]
+    return lines
 
 
 def _counts(parts: Parts) -> dict[str, list[str]]:
     """Columns: the parts, how many rows each split has, and the keys of a row."""
-    columns: dict[str, list[str]] = {"part": list(parts)}
-    for split in SPLITS:
-        columns[split] = [f"{len(splits[split]):,}" for splits in parts.values()]
-    columns["keys"] = []
-    for splits in parts.values():
+    columns = {"part": [], "train": [], "test": [], "keys": []}
+    for part_name, splits in parts.items():
+        columns["part"].append(part_name)
+        for split in SPLITS:
+            columns[split].append(f"{len(splits[split]):,}")
         first_row = (splits["train"] + splits["test"])[0]
         columns["keys"].append(", ".join(first_row))
     return columns
 
 
-def _settings(metas: list[dict]) -> list[str]:
+def _settings_lines(metas: list[dict]) -> list[str]:
+    """The lines of a table: each stage and its settings."""
     lines = []
     for stage, settings in provenance.settings(metas).items():
-        shown = [f"{name} {_values(values)}" for name, values in settings.items()]
-        lines.append(f"| {stage} | {', '.join(shown) or '–'} |")
+        phrases = [f"{setting} {_values_cell(values)}" for setting, values in settings.items()]
+        lines.append(f"| {stage} | {', '.join(phrases) or '–'} |")
     return lines
 
 
-def _values(values: list) -> str:
+def _values_cell(values: list) -> str:
     """`0.8 / 1.0`, on one line and fit for a cell of a table."""
-    text = " / ".join(str(value) for value in values[:MOST_VALUES])
+    shown_values = " / ".join(map(str, values[:MOST_VALUES]))
     if len(values) > MOST_VALUES:
-        text += " / …"
-    return " ".join(text.replace("|", "\\|").split())
+        shown_values += " / …"
+    escaped = shown_values.replace("|", "\\|")  # a bar would end the cell
+    return " ".join(escaped.split())
 
 
 def _software(metas: list[dict]) -> str:
@@ -152,14 +171,18 @@ def _software(metas: list[dict]) -> str:
     return ", ".join(sorted(versions) + sorted(commits)) or "not noted"
 
 
-def _hashes(folder: Path) -> list[str]:
-    files = sorted(path for path in folder.rglob("*.*") if path.is_file())
-    return [f"| {path.relative_to(folder)} | {rows.sha256(path)} |" for path in files]
+def _hash_lines(folder: Path) -> list[str]:
+    """The lines of a table: each file that is in the folder, and the hash of its content."""
+    lines = []
+    for file in sorted(folder.rglob("*.*")):
+        if file.is_file():
+            lines.append(f"| {file.relative_to(folder)} | {rows.sha256(file)} |")
+    return lines
 
 
 def export(
     folder: OutputFolder,
-    files: dict[str, str],
+    paths_by_part: dict[str, str],
     model: models.Model,
     test_share: float,
     license: str,
@@ -174,8 +197,8 @@ def export(
         rights = f"The text is under the licence of the model that wrote it: {license}."
     else:
         rights = NO_LICENCE
-    parts = read_parts(files, test_share)
-    metas = records_of(files)
+    parts = read_parts(paths_by_part, test_share)
+    metas = records_of(paths_by_part.values())
     facts = {
         "license": license or "unknown",
         "name": f"{folder.path.resolve().parent.name} {folder.path.name}",
@@ -185,22 +208,26 @@ def export(
         "address": address,
     }
 
-    def fill(whole: Path) -> None:
-        written = {name: write_part(whole, name, splits) for name, splits in parts.items()}
-        text = card(whole, parts, written, metas, facts)
-        rows.write_whole(whole / "README.md", text.encode())
+    def fill(unfinished_folder: Path) -> None:
+        written_splits = {}
+        for part_name, splits in parts.items():
+            written_splits[part_name] = write_part(unfinished_folder, part_name, splits)
+        card_text = card(unfinished_folder, parts, written_splits, metas, facts)
+        rows.write_whole(unfinished_folder / "README.md", card_text.encode())
 
     folder.open()
     folder.finish(fill)
     sizes = []
-    for name, splits in parts.items():
-        sizes.append(f"{name} {len(splits['train']):,} train, {len(splits['test']):,} test")
+    for part_name, splits in parts.items():
+        train_rows, test_rows = len(splits["train"]), len(splits["test"])
+        sizes.append(f"{part_name} {train_rows:,} train, {test_rows:,} test")
     folder.done(f"{'; '.join(sizes)}, licence {license or 'unknown'}")
 
 
 def upload(folder: Path, repository: str) -> None:
     """Upload a finished folder to the hub; UserError if its licence is not known."""
-    front_matter = (folder / "README.md").read_text(encoding="utf-8").split("---")[1]
+    card_text = (folder / "README.md").read_text(encoding="utf-8")
+    front_matter = card_text.split("---")[1]
     if "license: unknown" in front_matter:
         advice = "--license NAME --overwrite says it"
         raise UserError(f"the licence of the generating model is not known; {advice}")
@@ -220,28 +247,32 @@ def main(
     push_to_hub: str = "",
     overwrite: bool = False,
 ):
-    paths = cli.comma_list(data_paths)
-    names = [Path(path).stem for path in paths]
-    if not paths or len(set(names)) < len(names) or "jsonl" in names:
+    rows_paths = cli.comma_list(data_paths)
+    part_names = [Path(rows_path).stem for rows_path in rows_paths]
+    are_different = len(set(part_names)) == len(part_names)
+    # A part has a folder of its name, beside the folder jsonl.
+    if not part_names or not are_different or "jsonl" in part_names:
         expected = "one or more files of different names, separated by commas"
         raise UserError(f"--data_paths {data_paths!r}: {expected}")
     if not 0 <= test_share < 1:
         raise UserError(f"--test_share {test_share}: from 0 to under 1")
     model = models.find(model_path)
     settings = {
-        "data": [rows.sha256(path) for path in paths],
+        "data": [rows.sha256(rows_path) for rows_path in rows_paths],
         "model": models.identity(model),
         "test_share": test_share,
         "license": license,
     }
     folder = OutputFolder(save_path, "export_dataset", settings, overwrite)
-    if not folder.announce(", ".join(map(shown_path, paths))):
-        files = dict(zip(names, paths, strict=True))
-        export(folder, files, model, test_share, license, push_to_hub or save_path)
+    is_finished = folder.announce(", ".join(map(shown_path, rows_paths)))
+    if not is_finished:
+        paths_by_part = dict(zip(part_names, rows_paths, strict=True))
+        address = push_to_hub or save_path
+        export(folder, paths_by_part, model, test_share, license, address)
     if push_to_hub:
         upload(Path(save_path), push_to_hub)
     else:
-        loaded = f'load_dataset("{shown_path(save_path)}", "{names[0]}")'
+        loaded = f'load_dataset("{shown_path(save_path)}", "{part_names[0]}")'
         say(f"next: {loaded}, or --push_to_hub OWNER/NAME")
 
 

@@ -34,22 +34,29 @@ VOTED_KEYS = (
 
 def by_domain(files: list[RunFile]) -> dict[str, dict[str, RunFile]]:
     """The files of each domain by kind, the domains in order."""
-    domains: dict[str, dict[str, RunFile]] = {}
+    files_of_domains: dict[str, dict[str, RunFile]] = {}
     for file in files:
         if file.domain is not None:
-            domains.setdefault(file.domain, {})[file.kind] = file
-    return domains
+            files_by_kind = files_of_domains.setdefault(file.domain, {})
+            files_by_kind[file.kind] = file
+    return files_of_domains
 
 
 def problem_count(files: list[RunFile]) -> int:
-    return sum(file.meta["rows_out"] for file in files if file.kind == "problems")
+    problems = 0
+    for file in files:
+        if file.kind == "problems":
+            problems += file.meta["rows_out"]
+    return problems
 
 
-def missing(files: list[RunFile], unfinished: list[str]) -> list[str]:
+def missing(files: list[RunFile], unfinished_files: list[str]) -> list[str]:
     """What the page goes without, in a line each."""
     kinds = {file.kind for file in files}
     left_out = "so figures of agreement and right answers are left out."
-    lines = [f"Not finished yet: {', '.join(unfinished)}."] if unfinished else []
+    lines = []
+    if unfinished_files:
+        lines.append(f"Not finished yet: {', '.join(unfinished_files)}.")
     if not kinds & run_folder.REFINED.keys():
         lines.append(f"Not refined: nothing is cleaned or majority-voted, {left_out}")
     elif "voted" not in kinds:
@@ -57,28 +64,38 @@ def missing(files: list[RunFile], unfinished: list[str]) -> list[str]:
     return lines
 
 
+def count_domains(
+    run_name: str, files: list[RunFile], examples: figures.Examples | None
+) -> list[figures.Domain]:
+    """The figures of each domain, while a line shows how far the reading is."""
+    domains: list[figures.Domain] = []
+    counted_problems = 0
+    progress = Progress(run_name, problem_count(files), done=0)
+    for domain_name, domain_files in by_domain(files).items():
+        domain = figures.count_domain(domain_name, domain_files, examples)
+        domains.append(domain)
+        counted_problems += domain.problems
+        progress.advance(counted_problems)
+    progress.close()
+    return domains
+
+
 def page(run: Path, files: list[RunFile], examples: figures.Examples) -> dict:
     """What the template shows."""
-    refined = {file.kind: file for file in files if file.domain is None}
-    voted = refined.get("voted")
-    has_votes = voted is not None and voted.meta["rows_out"] > 0
-    examples_of_domains = None if has_votes else examples
-    progress = Progress(run.name, problem_count(files), done=0)
-    domains: list[figures.Domain] = []
-    for name, domain_files in by_domain(files).items():
-        domains.append(figures.count_domain(name, domain_files, examples_of_domains))
-        progress.advance(sum(domain.problems for domain in domains))
-    progress.close()
+    refined_files = {file.kind: file for file in files if file.domain is None}
+    voted_file = refined_files.get("voted")
+    has_votes = voted_file is not None and voted_file.meta["rows_out"] > 0
+    domains = count_domains(run.name, files, None if has_votes else examples)
+    whole = figures.together(domains)
     votes = None
     if has_votes:
-        votes = figures.count_votes(run_folder.read(voted, VOTED_KEYS), examples)
+        votes = figures.count_votes(run_folder.read(voted_file, VOTED_KEYS), examples)
     pairs = {"chosen": [], "rejected": []}
-    if "pairs" in refined:
-        pairs = figures.count_pairs(refined["pairs"])
+    if "pairs" in refined_files:
+        pairs = figures.count_pairs(refined_files["pairs"])
     shown_examples = {}
     for group, example_rows in examples.groups().items():
         shown_examples[group] = [facts.example(row) for row in example_rows]
-    whole = figures.together(domains)
     settings, prompts = facts.settings(files)
     return {
         "colours": {"light": charts.LIGHT, "dark": charts.DARK},
@@ -112,25 +129,26 @@ def render(content: dict) -> bytes:
         trim_blocks=True,
     )
     environment.filters |= {"tex": mathml.to_html, "plain": mathml.plain}
-    text = environment.get_template(TEMPLATE).render(content)
-    return text.encode("utf-8", errors="backslashreplace")
+    template = environment.get_template(TEMPLATE)
+    return template.render(content).encode("utf-8", errors="backslashreplace")
 
 
 def main(run_path: str, save_path: str = "", examples: int = 3, seed: int = 0):
     run = Path(run_path)
-    target = Path(save_path or run / "report.html")
+    report_path = Path(save_path or run / "report.html")
     if examples < 0:
         raise UserError(f"--examples {examples}: 0 or more")
     files = run_folder.find(run)
     problems = problem_count(files)
     if not problems:
         raise UserError(f"{run}: its domains hold no problems, so there is nothing to report")
-    what = f"{problems:,} problems in {len(by_domain(files))} domains"
-    say(f"report of {shown_path(run)}, {what} -> {shown_path(target)}")
-    data = render(page(run, files, figures.Examples(examples, seed)))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    rows.write_whole(target, data)
-    say(f"wrote {shown_path(target)}: {len(data) / 1000:,.0f} kB")
+    extent = f"{problems:,} problems in {len(by_domain(files))} domains"
+    say(f"report of {shown_path(run)}, {extent} -> {shown_path(report_path)}")
+    content = page(run, files, figures.Examples(examples, seed))
+    html = render(content)
+    report_path.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_whole(report_path, html)
+    say(f"wrote {shown_path(report_path)}: {len(html) / 1000:,.0f} kB")
 
 
 if __name__ == "__main__":

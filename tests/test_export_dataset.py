@@ -117,6 +117,6 @@ def test_a_bad_setting_is_one_line(flags, message, tmp_path):
 
 
 def test_a_setting_with_many_values_is_one_short_cell_of_a_table():
-    assert export_dataset._values([0.8]) == "0.8"
-    assert export_dataset._values(["a|b\n c", None]) == "a\\|b c / None"
-    assert export_dataset._values(list(range(9))) == "0 / 1 / 2 / 3 / 4 / 5 / …"
+    assert export_dataset._values_cell([0.8]) == "0.8"
+    assert export_dataset._values_cell(["a|b\n c", None]) == "a\\|b c / None"
+    assert export_dataset._values_cell(list(range(9))) == "0 / 1 / 2 / 3 / 4 / 5 / …"

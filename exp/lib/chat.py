@@ -40,14 +40,14 @@ def pre_query(tokenizer, system_prompt: str) -> str:
     """
     shape = find_shape(tokenizer, with_system=bool(system_prompt.strip()))
     messages = dialogue(system_prompt, shape.with_answer)
-    text = render_in_shape(tokenizer, shape, messages, shape.with_header)
+    rendered = render_in_shape(tokenizer, shape, messages, shape.with_header)
     # The first place, should the template repeat the words: the text behind it was written for
     # words that do not exist yet.
-    position = position_of(USER, text)
+    position = position_of(USER, rendered)
     if position is None:
         problem = "its chat template drops the user's words under this system prompt"
         raise ValueError(f"{name_of(tokenizer)}: {problem}")
-    return text[:position]
+    return rendered[:position]
 
 
 def render(tokenizer, messages: list[dict], answer: bool = True) -> str:
@@ -142,11 +142,12 @@ def load_tokenizer(model_path: str, trust_remote_code: bool = False):
     ValueError: no such folder, no tokenizer in it, or a hub that cannot be reached.
     """
     folder = Path(model_path)
-    looks_like_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model_path)
-    if not folder.is_dir() and not looks_like_hub:
+    is_folder = folder.is_dir()
+    looks_like_hub_name = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model_path)
+    if not is_folder and not looks_like_hub_name:
         raise ValueError(f"{model_path}: no such folder, and not a hub name 'owner/model'")
     # A folder with a config alone would load as a tokenizer with an empty vocabulary.
-    if folder.is_dir() and not _has_vocabulary(folder):
+    if is_folder and not _has_vocabulary(folder):
         missing = "no tokenizer files (tokenizer.json or a vocabulary) in this folder"
         raise ValueError(f"{model_path}: {missing}")
     from transformers import AutoTokenizer
@@ -158,7 +159,7 @@ def load_tokenizer(model_path: str, trust_remote_code: bool = False):
         return AutoTokenizer.from_pretrained(model_path, **options)
     except Exception as e:  # of a torn file a plain Exception, of the hub's client its own kinds
         problem = "no such folder, and on the hub"
-        if folder.is_dir():
+        if is_folder:
             problem = "its tokenizer cannot be loaded"
         raise ValueError(f"{model_path}: {problem}: {one_line(e)}") from e
 
@@ -168,39 +169,43 @@ def generation_config(model_path: str) -> dict | None:
 
     ValueError if it is not JSON.
     """
-    path = Path(model_path) / "generation_config.json"
+    config_path = Path(model_path) / "generation_config.json"
     if not Path(model_path).is_dir():
         from transformers.utils import cached_file
 
         cached = cached_file(
             model_path,
-            path.name,
+            config_path.name,
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
         )
-        path = Path(cached or path)
-    if not path.is_file():
+        config_path = Path(cached or config_path)
+    if not config_path.is_file():
         return None
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(config_path.read_bytes())
     except ValueError as e:
-        raise ValueError(f"{path}: not JSON: {one_line(e)}") from None
+        raise ValueError(f"{config_path}: not JSON: {one_line(e)}") from None
 
 
 def _id_set(ids: int | list[int] | tuple[int, ...] | None) -> set[int]:
     """The ids of a field that holds one id, several, or none."""
     if ids is None:
         return set()
-    return set(ids) if isinstance(ids, (list, tuple)) else {ids}
+    if isinstance(ids, (list, tuple)):
+        return set(ids)
+    return {ids}
 
 
 def _mark_after_user(tokenizer) -> re.Match | None:
     """The token that closes a user's turn, or else the one that opens the assistant's header."""
     marks = _marks(tokenizer)
-    closing = marks.search(_text_after(tokenizer, USER, with_header=False))
-    if closing:
-        return closing
-    return marks.match(_text_after(tokenizer, USER, with_header=True).lstrip())
+    without_header = _text_after(tokenizer, USER, with_header=False)
+    closing_mark = marks.search(without_header)
+    if closing_mark:
+        return closing_mark
+    header = _text_after(tokenizer, USER, with_header=True)
+    return marks.match(header.lstrip())
 
 
 def _mark_after_answer(tokenizer) -> re.Match | None:
@@ -218,10 +223,10 @@ def _text_after(tokenizer, word: str, with_header: bool) -> str:
         messages = dialogue(system_prompt, with_answer=word == ASSISTANT)
         try:
             shape = find_shape(tokenizer, with_system=bool(system_prompt))
-            text = render_in_shape(tokenizer, shape, messages, with_header)
+            rendered = render_in_shape(tokenizer, shape, messages, with_header)
         except ValueError:
             continue
-        pieces = re.split(word, text, flags=re.IGNORECASE)
+        pieces = re.split(word, rendered, flags=re.IGNORECASE)
         return pieces[-1] if len(pieces) > 1 else ""
     return ""
 

@@ -65,8 +65,8 @@ def name_of(tokenizer) -> str:
 
 def position_of(word: str, text: str) -> int | None:
     """Where a marked word begins in rendered text; None where it is not."""
-    match = re.search(word, text, re.IGNORECASE)
-    return match.start() if match else None
+    occurrence = re.search(word, text, re.IGNORECASE)
+    return occurrence.start() if occurrence else None
 
 
 def dialogue(system_prompt: str, with_answer: bool) -> list[dict]:
@@ -114,14 +114,14 @@ def render_in_shape(tokenizer, shape: Shape, messages: list[dict], with_header: 
 
 
 def _no_shape_message(tokenizer, with_system: bool, problems: dict[str, str]) -> str:
-    tried = []
+    attempts = []
     if "own" in problems:
-        what = "a system message" if with_system else "a user's turn"
-        tried.append(f"{what} ({problems['own']})")
+        first_message = "a system message" if with_system else "a user's turn"
+        attempts.append(f"{first_message} ({problems['own']})")
     if "folded" in problems:
-        tried.append(f"the system prompt in that turn ({problems['folded']})")
-    what = "its chat template cannot be cut before the user's words"
-    return f"{name_of(tokenizer)}: {what}; tried {'; '.join(tried)}"
+        attempts.append(f"the system prompt in that turn ({problems['folded']})")
+    failure = "its chat template cannot be cut before the user's words"
+    return f"{name_of(tokenizer)}: {failure}; tried {'; '.join(attempts)}"
 
 
 def _first_fitting(tokenizer, place: SystemPlace, with_system: bool) -> tuple[int, Shape]:
@@ -142,22 +142,22 @@ def _shapes(place: SystemPlace) -> Iterator[Shape]:
     """Every shape with the system prompt at that place, the most usual ones first."""
     parts: tuple[Parts, ...] = ("none", "all", "turns")
     endings: tuple[Ending, ...] = ("header", "nothing", "answer")
-    for parts_of, ending in product(parts, endings):
-        yield Shape(place, parts_of, ending)
+    for parts_in, ending in product(parts, endings):
+        yield Shape(place, parts_in, ending)
 
 
 def _position_of_user(tokenizer, shape: Shape, with_system: bool) -> int:
     """Where the user's words begin in this shape; _Refused if words are lost or out of order."""
     messages = dialogue(SYSTEM if with_system else "", shape.with_answer)
-    text = _render(tokenizer, shape, messages, shape.with_header)
-    user = position_of(USER, text)
-    if user is None or PRINTED_PARTS.search(text):
+    rendered = _render(tokenizer, shape, messages, shape.with_header)
+    user_position = position_of(USER, rendered)
+    if user_position is None or PRINTED_PARTS.search(rendered):
         raise _Refused("the user's words are not in the text")
     if with_system:
-        system = position_of(SYSTEM, text)
-        if system is None or system > user:
+        system_position = position_of(SYSTEM, rendered)
+        if system_position is None or system_position > user_position:
             raise _Refused("the system prompt is not before the user's words")
-    return user
+    return user_position
 
 
 def _render(tokenizer, shape: Shape, messages: list[dict], with_header: bool) -> str:
@@ -178,7 +178,7 @@ def _render(tokenizer, shape: Shape, messages: list[dict], with_header: bool) ->
     options |= _date_variables(template)
     if isinstance(tokenizer.chat_template, dict):
         options["chat_template"] = template
-    messages = _laid_out(shape, messages)
+    laid_out_messages = _laid_out(shape, messages)
     attempts = [options]
     # Some templates loop over the tools that nobody gave. To others even an empty list means that
     # there are tools, so that the list comes second.
@@ -187,7 +187,7 @@ def _render(tokenizer, shape: Shape, messages: list[dict], with_header: bool) ->
     first_error = None
     for attempt in attempts:
         try:
-            return tokenizer.apply_chat_template(messages, **attempt)
+            return tokenizer.apply_chat_template(laid_out_messages, **attempt)
         except refusals as e:
             first_error = first_error or e
     raise _Refused(one_line(first_error)) from first_error
@@ -197,9 +197,9 @@ def _template_of(tokenizer) -> str:
     """The one template, or of several named ones the default. ValueError: a base model has none."""
     template = getattr(tokenizer, "chat_template", None)
     if isinstance(template, dict):
-        templates = list(template.values())
-        only = templates[0] if len(templates) == 1 else None
-        template = template.get("default") or only
+        named_templates = list(template.values())
+        only_one = named_templates[0] if len(named_templates) == 1 else None
+        template = template.get("default") or only_one
     if not template:
         problem = "its tokenizer has no chat template (a base model?); use a chat model"
         raise ValueError(f"{name_of(tokenizer)}: {problem}")

@@ -60,9 +60,12 @@ class Model:
     @property
     def lora_rank(self) -> int:
         """The adapter's rank, rounded up to one that vLLM has kernels for."""
-        config = json.loads(Path(self.adapter, "adapter_config.json").read_bytes())
-        rank = config["r"]
-        return next((known for known in LORA_RANKS if known >= rank), rank)
+        config_path = Path(self.adapter, "adapter_config.json")
+        rank = json.loads(config_path.read_bytes())["r"]
+        for known_rank in LORA_RANKS:
+            if known_rank >= rank:
+                return known_rank
+        return rank
 
     @property
     def is_local(self) -> bool:
@@ -127,68 +130,74 @@ def domains(model: Model) -> dict[str, Domain]:
 
     UserError names the key that is missing or unknown.
     """
-    path = ROOT / model.domains
+    domains_path = ROOT / model.domains
     by_name = {}
-    for name, facts in _load(path).items():
+    for domain_name, facts in _load(domains_path).items():
         try:
-            by_name[name] = Domain(name=name, **facts)
+            by_name[domain_name] = Domain(name=domain_name, **facts)
         except TypeError as e:
+            # Such as "Domain.__init__() missing 1 required positional argument: 'count'".
             _, _, problem = str(e).rpartition("__init__() ")
-            raise UserError(f"{path}: domain {name!r}: {problem}") from None
+            raise UserError(f"{domains_path}: domain {domain_name!r}: {problem}") from None
     return by_name
 
 
 def domain(model: Model, name: str) -> Domain:
     """The domain of that name; UserError lists near names."""
-    known = domains(model)
-    if name not in known:
-        raise UserError(f"no domain {name!r}; {near(name, known)}")
-    return known[name]
+    known_domains = domains(model)
+    if name not in known_domains:
+        raise UserError(f"no domain {name!r}; {near(name, known_domains)}")
+    return known_domains[name]
 
 
-def _find(model: str) -> Model:
+def _find(typed: str) -> Model:
+    """The facts for what a user typed, without an adapter."""
     table = _load(MODELS_FILE)
     defaults = table["any"]
-    numbered = _numbered(table)
-    if model.isdigit():
-        return _by_number(model, numbered)
+    menu_models = _numbered(table)
+    if typed.isdigit():
+        return _by_number(typed, menu_models)
     reward_models = [_model(facts, defaults) for facts in table["reward_models"]]
-    listed = numbered + reward_models
-    folder = _folder_of(model)
-    for candidate in listed:
-        if model in (candidate.path, candidate.name) or _is_in(folder, candidate):
-            return candidate
+    listed_models = menu_models + reward_models
+    folder = _folder_of(typed)
+    for listed in listed_models:
+        if typed in (listed.path, listed.name) or _is_in(folder, listed):
+            return listed
     if folder:
-        return _model(_facts_of_folder(model, folder), defaults)
-    if not _looks_like_hub_name(model):
-        names = [candidate.name for candidate in listed]
-        paths = [candidate.path for candidate in listed]
-        problem = f"no model {model!r}: not a number, a folder or a hub name 'owner/model'"
-        raise UserError(f"{problem}; {near(model, names + paths)}")
-    return _model({"path": model}, defaults)
+        return _model(_facts_of_folder(typed, folder), defaults)
+    if not _looks_like_hub_name(typed):
+        names = [listed.name for listed in listed_models]
+        names += [listed.path for listed in listed_models]
+        problem = f"no model {typed!r}: not a number, a folder or a hub name 'owner/model'"
+        raise UserError(f"{problem}; {near(typed, names)}")
+    return _model({"path": typed}, defaults)
 
 
-def _by_number(number: str, numbered: list[Model]) -> Model:
-    if int(number) >= len(numbered):
-        known = ", ".join(f"{model.number} {model.name}" for model in numbered)
-        raise UserError(f"no model {number}; known: {known}")
-    return numbered[int(number)]
+def _by_number(typed: str, menu_models: list[Model]) -> Model:
+    number = int(typed)
+    if number >= len(menu_models):
+        numbers = ", ".join(f"{model.number} {model.name}" for model in menu_models)
+        raise UserError(f"no model {typed}; known: {numbers}")
+    return menu_models[number]
 
 
-def _facts_of_folder(model: str, folder: Path) -> dict:
+def _facts_of_folder(typed: str, folder: Path) -> dict:
     """What is known of a folder that configs/models.yaml does not list."""
     if not (folder / "config.json").exists():
-        raise UserError(f"{model}: a folder without config.json is no model")
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        raise UserError(f"{typed}: a folder without config.json is no model")
+    weights = 0
+    for weights_file in folder.glob("*.safetensors"):
+        weights += weights_file.stat().st_size
     return {"path": str(folder.resolve()), "enforce_eager": weights < WORTH_COMPILING}
 
 
 def _numbered(table: dict) -> list[Model]:
     """The models under `models` of configs/models.yaml, each with its place as its number."""
-    numbered = []
+    menu_models = []
     for number, facts in enumerate(table["models"]):
-        numbered.append(_model({**facts, "number": number}, table["any"]))
-    return numbered
+        model = _model({**facts, "number": number}, table["any"])
+        menu_models.append(model)
+    return menu_models
 
 
 def _model(facts: dict, defaults: dict) -> Model:
@@ -197,21 +206,23 @@ def _model(facts: dict, defaults: dict) -> Model:
     A folder among the facts means one of this repository, wherever the user stands.
     """
     facts = {**defaults, **facts}
-    unknown = facts.keys() - {field.name for field in fields(Model)}
-    if unknown:
-        whose = facts.get("path")
-        raise UserError(f"configs/models.yaml: unknown key {min(unknown)!r} of {whose}")
+    known_keys = {field.name for field in fields(Model)}
+    unknown_keys = facts.keys() - known_keys
+    if unknown_keys:
+        first_key = min(unknown_keys)
+        raise UserError(f"configs/models.yaml: unknown key {first_key!r} of {facts.get('path')}")
     if facts.get("think"):
         facts["think"] = tuple(facts["think"])
     for key in ("path", "reward_model"):
-        if (ROOT / facts[key]).is_dir():
-            facts[key] = str(ROOT / facts[key])
+        folder = ROOT / facts[key]
+        if folder.is_dir():
+            facts[key] = str(folder)
     return Model(**facts)
 
 
-def _folder_of(model: str) -> Path | None:
+def _folder_of(typed: str) -> Path | None:
     """The folder that was typed, from here or from the repository; None if there is none."""
-    for folder in (Path(model).expanduser(), ROOT / model):
+    for folder in (Path(typed).expanduser(), ROOT / typed):
         if folder.is_dir():
             return folder
     return None
@@ -224,10 +235,10 @@ def _is_in(folder: Path | None, model: Model) -> bool:
     return folder.resolve() == Path(model.path).resolve()
 
 
-def _looks_like_hub_name(model: str) -> bool:
+def _looks_like_hub_name(typed: str) -> bool:
     """Whether it can be `owner/model` and is not a path."""
-    is_path = model.startswith((".", "/", "~", "-"))
-    return model.count("/") == 1 and not is_path and " " not in model
+    looks_like_path = typed.startswith((".", "/", "~", "-"))
+    return typed.count("/") == 1 and not looks_like_path and " " not in typed
 
 
 def _fingerprint(folder: str) -> str:
@@ -235,22 +246,22 @@ def _fingerprint(folder: str) -> str:
     digest = hashlib.sha256()
     configs = sorted(Path(folder).glob("*.json"))
     weights = sorted(Path(folder).glob("*.safetensors"))
-    for file in configs + weights:
-        size = file.stat().st_size
-        digest.update(f"{file.name}:{size}".encode())
-        with open(file, "rb") as f:
-            digest.update(f.read(HASHED_BYTES))
-            if size > 2 * HASHED_BYTES:
-                f.seek(-HASHED_BYTES, os.SEEK_END)
-            digest.update(f.read(HASHED_BYTES))
+    for file_path in configs + weights:
+        file_size = file_path.stat().st_size
+        digest.update(f"{file_path.name}:{file_size}".encode())
+        with open(file_path, "rb") as file:
+            digest.update(file.read(HASHED_BYTES))
+            if file_size > 2 * HASHED_BYTES:
+                file.seek(-HASHED_BYTES, os.SEEK_END)
+            digest.update(file.read(HASHED_BYTES))
     return f"{Path(folder).name}@{digest.hexdigest()[:12]}"
 
 
-def _load(path: Path) -> dict:
+def _load(facts_path: Path) -> dict:
     """A YAML file of facts; UserError if it cannot be read."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(facts_path.read_text(encoding="utf-8"))
     except OSError as e:
-        raise UserError(f"{path}: {e.strerror}") from None
+        raise UserError(f"{facts_path}: {e.strerror}") from None
     except yaml.YAMLError as e:
-        raise UserError(f"{path}: not YAML: {one_line(e)}") from None
+        raise UserError(f"{facts_path}: not YAML: {one_line(e)}") from None

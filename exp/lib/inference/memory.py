@@ -11,8 +11,8 @@ from lib.models import Model
 from lib.progress import shown_path
 
 BYTES_OF_WEIGHT = {"float32": 4, "auto": 2, "bfloat16": 2, "float16": 2}
-CACHE = 1.1  # the weights and a tenth more, for the cache
-GB_OF_GIB = 1.0737
+WITH_CACHE = 1.1  # the weights and a tenth more, for the cache
+GB_OF_GIB = 1.0737  # 2**30 / 10**9
 CPU_GB = 2  # of weights: what a laptop's CPU still reads fast enough to be of use
 
 
@@ -22,39 +22,41 @@ def check_device(model: Model, devices: list[float], instead: str) -> str:
     `devices` are GPUs by their memory in GiB. UserError if there is too little; `instead` ends the
     message of a model that is too large for a machine without a GPU.
     """
-    weights = model.parameters_b or parameters_b(config_of(model))
-    weights *= BYTES_OF_WEIGHT[model.dtype]
+    billions = model.parameters_b or parameters_b(config_of(model))
+    weights_gb = billions * BYTES_OF_WEIGHT[model.dtype]
     if not devices:
-        if model.gpu and weights > CPU_GB:
-            problem = f"{model.name} needs a GPU for {weights:.0f} GB of weights"
+        if model.gpu and weights_gb > CPU_GB:
+            problem = f"{model.name} needs a GPU for {weights_gb:.0f} GB of weights"
             raise UserError(f"{problem} and this machine has none; {instead}")
         return "CPU"
-    wanted = model.tensor_parallel_size
-    if len(devices) < wanted:
-        setting = f"{model.name} is set to {wanted} GPUs (tensor_parallel_size)"
+    gpu_count = model.tensor_parallel_size
+    if len(devices) < gpu_count:
+        setting = f"{model.name} is set to {gpu_count} GPUs (tensor_parallel_size)"
         raise UserError(f"{setting} and this machine has {len(devices)}")
-    room = sum(devices[:wanted]) * GB_OF_GIB * model.gpu_memory_utilization
-    needed = weights * CACHE
-    if needed > room:
-        parts = f"({weights:.0f} of weights, a tenth for the cache)"
+    total_gb = sum(devices[:gpu_count]) * GB_OF_GIB
+    usable_gb = total_gb * model.gpu_memory_utilization
+    needed_gb = weights_gb * WITH_CACHE
+    if needed_gb > usable_gb:
+        parts = f"({weights_gb:.0f} of weights, a tenth for the cache)"
         advice = "raise tensor_parallel_size or take a smaller model"
         raise UserError(
-            f"{model.name} needs {needed:.0f} GB of GPU memory {parts}; "
-            f"{wanted} GPUs give {room:.0f}: {advice}"
+            f"{model.name} needs {needed_gb:.0f} GB of GPU memory {parts}; "
+            f"{gpu_count} GPUs give {usable_gb:.0f}: {advice}"
         )
-    return f"{wanted} of {len(devices)} GPUs, {weights:.0f} of {room:.0f} GB for weights"
+    gpus_used = f"{gpu_count} of {len(devices)} GPUs"
+    return f"{gpus_used}, {weights_gb:.0f} of {usable_gb:.0f} GB for weights"
 
 
 def gpus() -> list[float]:
     """The memory of each visible GPU in GiB; empty if there is no nvidia-smi or no device."""
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=5)
+        finished = subprocess.run(query, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    if answer.returncode != 0:
+    if finished.returncode != 0:
         return []
-    return [float(mebibytes) / 1024 for mebibytes in answer.stdout.split()]
+    return [float(mebibytes) / 1024 for mebibytes in finished.stdout.split()]
 
 
 def parameters_b(config: dict) -> float:
@@ -83,8 +85,9 @@ def parameters_b(config: dict) -> float:
     is_tied = decoder.get("tie_word_embeddings", config.get("tie_word_embeddings"))
     embeddings = decoder["vocab_size"] * width
     if not is_tied:
-        embeddings *= 2
-    return (embeddings + decoder["num_hidden_layers"] * (attention + mlp)) / 1e9
+        embeddings *= 2  # one for the input, one for the output
+    layers = decoder["num_hidden_layers"] * (attention + mlp)
+    return (embeddings + layers) / 1e9
 
 
 def _number_of_experts(decoder: dict) -> int:
@@ -111,19 +114,21 @@ def config_of(model: Model) -> dict:
     hub = urlsplit(constants.ENDPOINT)
     try:
         # The hub's client tries for half a minute; one connection shows whether there is a way.
-        socket.create_connection((hub.hostname, hub.port or 443), timeout=3).close()
+        address = (hub.hostname, hub.port or 443)
+        socket.create_connection(address, timeout=3).close()
         downloaded = hf_hub_download(model.path, "config.json", etag_timeout=5)
     except GatedRepoError:
         advice = "accept its terms on the hub and set HF_TOKEN"
         raise UserError(f"{model.path} is gated: {advice}") from None
     except (HfHubHTTPError, OSError, ValueError) as e:
         problem = f"neither on this machine nor to be had from {hub.hostname}"
-        raise UserError(f"{model.path} is {problem}: {one_line(e, longest=150)}") from None
+        reason = one_line(e, longest=150)
+        raise UserError(f"{model.path} is {problem}: {reason}") from None
     return _read_config(Path(downloaded))
 
 
-def _read_config(path: Path) -> dict:
-    config = rows.read_object(path)
+def _read_config(config_path: Path) -> dict:
+    config = rows.read_object(config_path)
     if config is None:
-        raise UserError(f"{shown_path(path)}: no such file")
+        raise UserError(f"{shown_path(config_path)}: no such file")
     return config

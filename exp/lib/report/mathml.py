@@ -15,7 +15,7 @@ from lib.grading.latex import boxes
 
 # Characters of a formula: any 800 took at most 14 ms in 50,000 random trials, macros apart.
 LONGEST_FORMULA = 800
-LONGEST_TEXT = 2400
+LONGEST_TEXT = 2400  # characters that are shown of a response
 
 _ENVIRONMENTS = r"(?:equation|align|gather|multline)\*?"
 # The last way is pandoc's, for which `$5 and $6` are prices.
@@ -27,7 +27,7 @@ _FORMULA = re.compile(
     r"|(?<![\\$])\$(?=[^\s$])(?P<dollar>[^$\n]{0,600}?[^\s$\\])\$(?!\d)",
     re.DOTALL,
 )
-_DISPLAYED, _INLINE = ("dollars", "display", "environment"), ("inline", "dollar")
+_DISPLAYED = ("dollars", "display", "environment")
 _BLANK_LINES = re.compile(r"\A\s*\n")
 # Definitions are refused: twice ten lines of \def\a{\b\b} never end.
 _MACROS = re.compile(r"\\(?:[a-z]*def|let|(?:re)?new|provide|Declare)")
@@ -84,9 +84,11 @@ def to_html(text: str, longest: int = LONGEST_TEXT) -> Markup:
     """
     if len(text) <= longest:
         return Markup(_converted(text))
-    head, tail = text[: longest * 2 // 3], text[len(text) - longest // 3 :]
+    head = text[: longest * 2 // 3]
+    tail = text[len(text) - longest // 3 :]
     # From a line's beginning where there is one, lest half a formula turn text into formulas.
-    tail = tail[tail.find("\n", 0, len(tail) // 2) + 1 :]
+    line_end = tail.find("\n", 0, len(tail) // 2)
+    tail = tail[line_end + 1 :]
     hidden = len(text) - len(head) - len(tail)
     note = f'<span class="cut">… {hidden:,} more characters …</span>'
     return Markup(_converted(head) + note + _converted(tail))
@@ -94,23 +96,27 @@ def to_html(text: str, longest: int = LONGEST_TEXT) -> Markup:
 
 def _converted(text: str) -> str:
     """The text as HTML; a displayed formula is a line of its own, without blank lines around it."""
-    text = plain(text)
-    pieces, end, after_display = [], 0, False
-    for match in _FORMULA.finditer(text):
-        kind = next(name for name in (*_DISPLAYED, *_INLINE) if match[name] is not None)
+    visible_text = plain(text)
+    pieces = []
+    position = 0  # up to here the text is in the pieces
+    after_display = False
+    for match in _FORMULA.finditer(visible_text):
+        kind = match.lastgroup  # "name" is inside of "environment", and so closed before it
         formula = mathml(match[kind], kind in _DISPLAYED)
         is_displayed = formula is not None and kind in _DISPLAYED
-        between = text[end : match.start()]
+        between = visible_text[position : match.start()]
         if after_display:
             between = _BLANK_LINES.sub("", between)
         if is_displayed:
             between = between.rstrip()
         pieces += [_with_boxes(between), formula or _source(match[0])]
-        end, after_display = match.end(), is_displayed
-    rest = text[end:]
+        position = match.end()
+        after_display = is_displayed
+    rest = visible_text[position:]
     if after_display:
         rest = _BLANK_LINES.sub("", rest)
-    return "".join([*pieces, _with_boxes(rest)])
+    pieces.append(_with_boxes(rest))
+    return "".join(pieces)
 
 
 def mathml(latex: str, display: bool = False) -> str | None:
@@ -122,42 +128,49 @@ def mathml(latex: str, display: bool = False) -> str | None:
 
     if len(latex) > LONGEST_FORMULA or _MACROS.search(latex):
         return None
+    # The converter does not know these environments, which look much the same as align*.
+    readable = _ALIGNED.sub(r"\\\1{align*}", latex.strip())
     try:
-        tree = convert_to_element(_ALIGNED.sub(r"\\\1{align*}", latex.strip()))
+        tree = convert_to_element(readable)
         inside = "".join(map(_safe, tree))
     except Exception:  # IndexError, StopIteration, …: a dozen ways to fail on half a formula
         return None
     return f'<math display="block">{inside}</math>' if display else f"<math>{inside}</math>"
 
 
-def _safe(node: Element) -> str:
+def _safe(element: Element) -> str:
     """An element as text, built anew from the lists above; ValueError for what is not in them."""
+    tag = element.tag
     # The converter writes `&#x2211;` for a sum sign, and leaves the rest as it came.
-    text = html.unescape(node.text or "")
-    has_its_children = len(node) == _CHILDREN.get(node.tag, len(node))
-    if node.tag not in _ELEMENTS or not has_its_children or _UNKNOWN_COMMAND.match(text):
-        raise ValueError(f"<{node.tag}> of {len(node)}: {text}")
-    inside = html.escape(plain(text)) + "".join(map(_safe, node))
-    if node.tag == "menclose":  # browsers draw no menclose; the style sheet draws the box
-        if node.get("notation") != "box":
-            raise ValueError(node.get("notation"))
+    text = html.unescape(element.text or "")
+    has_its_children = len(element) == _CHILDREN.get(tag, len(element))
+    if tag not in _ELEMENTS or not has_its_children or _UNKNOWN_COMMAND.match(text):
+        raise ValueError(f"<{tag}> of {len(element)}: {text}")
+    inside = html.escape(plain(text)) + "".join(map(_safe, element))
+    if tag == "menclose":  # browsers draw no menclose; the style sheet draws the box
+        if element.get("notation") != "box":
+            raise ValueError(element.get("notation"))
         return f'<mrow class="boxed">{inside}</mrow>'
     attributes = ""
-    for name, value in node.items():
-        if name in _ATTRIBUTES and _ATTRIBUTES[name].fullmatch(value):
-            attributes += f' {name}="{value}"'
-    return f"<{node.tag}{attributes}>{inside}</{node.tag}>"
+    for attribute, value in element.items():
+        allowed_values = _ATTRIBUTES.get(attribute)
+        if allowed_values and allowed_values.fullmatch(value):
+            attributes += f' {attribute}="{value}"'
+    return f"<{tag}{attributes}>{inside}</{tag}>"
 
 
 def _with_boxes(text: str) -> str:
     """Text outside formulas: escaped, with `\\boxed{…}` drawn as a box."""
-    pieces, end = [], 0
-    for start, stop, inside in boxes(text):
-        box = mathml(rf"\boxed{{{inside}}}") or _source(text[start:stop])
-        pieces += [html.escape(text[end:start]), box]
-        end = stop
-    return "".join([*pieces, html.escape(text[end:])])
+    pieces = []
+    position = 0  # up to here the text is in the pieces
+    for start, end, inside in boxes(text):
+        box = mathml(rf"\boxed{{{inside}}}") or _source(text[start:end])
+        pieces += [html.escape(text[position:start]), box]
+        position = end
+    pieces.append(html.escape(text[position:]))
+    return "".join(pieces)
 
 
-def _source(text: str) -> str:
-    return f"<code>{html.escape(text)}</code>"
+def _source(latex: str) -> str:
+    """A formula that cannot be read, as code."""
+    return f"<code>{html.escape(latex)}</code>"
