@@ -260,13 +260,15 @@ def intervals(
     """
     figure, axes = _empty_rows(title, rows, 2 * ROW_HEIGHT)
     for row_number, row in enumerate(rows):
-        colour = LIGHT[VERDICTS.get(row.verdict, "blue")]
+        colour_name = VERDICTS.get(row.verdict, "blue")
+        colour = LIGHT[colour_name]
         bounds, height = (row.low, row.high), (row_number, row_number)
         (line,) = axes.plot(bounds, height, color=colour)
         (point,) = axes.plot(row.value, row_number, "o", markersize=8, color=colour, clip_on=False)
         shares = f"{row.value:.1%}, {row.low:.1%} to {row.high:.1%}"
+        tooltip = f"{_wrapped(row.name)}: {shares}"
         for mark in (line, point):
-            mark.set_gid(f"{TOOLTIP}{_wrapped(row.name)}: {shares}")
+            mark.set_gid(f"{TOOLTIP}{tooltip}")
         _annotate(axes, row.note, (1, row_number), axes.get_yaxis_transform())
         if row.verdict == "base":
             axes.axvline(row.value, color=colour, linestyle="--", linewidth=1, zorder=0)
@@ -361,8 +363,8 @@ def _empty_plot(title: str, x_label: str, y_label: str):
 def _empty_rows(title: str, rows: Sequence[Bar] | Sequence[Interval], further_height: float):
     """(Figure, axes) with a place for each row under its name, from the top."""
     names = [_wrapped(row.name) for row in rows]
-    most_lines = max(name.count("\n") for name in names) + 1
-    row_height = ROW_HEIGHT + LINE_HEIGHT * (most_lines - 1)
+    most_line_breaks = max(name.count("\n") for name in names)
+    row_height = ROW_HEIGHT + LINE_HEIGHT * most_line_breaks
     figure, axes = _empty_figure(title, row_height * len(rows) + further_height)
     axes.set_yticks(range(len(rows)), names, color=LIGHT["ink"])
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -64,12 +64,14 @@ def origin(files: list[RunFile], info: dict) -> dict[str, str]:
     values_by_name: dict[str, list[str]] = {}
     for file in files:
         model_kind = "reward model" if file.kind == "ranked" else "model"
-        _add_value(values_by_name, model_kind, file.meta["settings"].get("model"))
+        model = file.meta["settings"].get("model")
+        _add_value(values_by_name, model_kind, model)
     date = str(info.get("generation_date", ""))
     in_words = date.replace("T", " ").replace("+0000", " UTC")
     _add_value(values_by_name, "finished", in_words)
     for file in files:
-        _add_value(values_by_name, "seed", file.meta["settings"].get("seed"))
+        seed = file.meta["settings"].get("seed")
+        _add_value(values_by_name, "seed", seed)
     for file in files:
         notes = file.meta.get("notes") or {}
         for note, value in notes.items():
@@ -100,13 +102,13 @@ def settings(files: list[RunFile]) -> tuple[Table, list[tuple[str, str]]]:
         for value, domains in domains_by_value.items():
             in_domains = ", ".join(domains) if len(domains_by_value) > 1 else ""
             is_prompt = setting.endswith("prompt") and value
-            if is_prompt or len(value) > LONGEST_SETTING:
-                heading = f"{stage}, {spoken(setting)}"
-                if in_domains:
-                    heading += f", {in_domains}"
-                prompts.append((heading, value))
-            else:
+            if not is_prompt and len(value) <= LONGEST_SETTING:
                 lines.append([stage, setting, value or "–", in_domains or "all"])
+                continue
+            heading = f"{stage}, {spoken(setting)}"
+            if in_domains:
+                heading += f", {in_domains}"
+            prompts.append((heading, value))
     titles = ["stage", "setting", "value", "domains"]
     return Table(titles, lines, text_columns=(0, 1, 2, 3)), prompts
 
@@ -116,11 +118,12 @@ def _values_of_settings(files: list[RunFile]) -> dict[tuple[str, str], dict[str,
     values_of_settings = {}
     for file in files:
         stage = file.meta["stage"]
+        domain = spoken(file.domain or "")
         for setting, value in file.meta["settings"].items():
             if setting != "domain":
                 domains_by_value = values_of_settings.setdefault((stage, setting), {})
                 domains = domains_by_value.setdefault(str(value), [])
-                domains.append(spoken(file.domain or ""))
+                domains.append(domain)
     return values_of_settings
 
 
@@ -193,15 +196,17 @@ def _comparison(compared: dict) -> dict:
 def _model_line(model: dict) -> list[str]:
     """The model's line in the table: its score, how its samples fail, and its change."""
     low, high = model["interval"]
-    cells = [model["model_type"], f"{model['accuracy']:.1f}%", f"{low:.1f} to {high:.1f}"]
+    accuracy = f"{model['accuracy']:.1f}%"
+    cells = [model["model_type"], accuracy, f"{low:.1f} to {high:.1f}"]
     for failure in ("wrong", "no_answer", "truncated"):
-        cells.append(percent(model[failure], model["samples"]))
+        share = percent(model[failure], model["samples"])
+        cells.append(share)
     change = model["change"]
     if not change:
         return [*cells, "–", "–", "base"]
     points = f"{change['difference']:+.1f}"
-    bounds = f"{change['low']:+.1f} to {change['high']:+.1f}"
-    return [*cells, points, bounds, change["verdict"]]
+    low_points, high_points = f"{change['low']:+.1f}", f"{change['high']:+.1f}"
+    return [*cells, points, f"{low_points} to {high_points}", change["verdict"]]
 
 
 def _interval(model: dict) -> charts.Interval:

@@ -62,12 +62,14 @@ def flow(files: list[RunFile]) -> dict:
 
 
 def _stage_line(stage: str, metas: list[dict]) -> list[str]:
-    rows_in, rows_out = _sum(metas, "rows_in"), _sum(metas, "rows_out")
+    rows_in = _sum(metas, "rows_in")
+    rows_out = _sum(metas, "rows_out")
     drop_reasons = _drop_reasons(metas)
     dropped = drop_reasons.total()
     check_mark = "✓" if rows_in == rows_out + dropped else "✗"
     listed_reasons = [f"{rows:,} {reason}" for reason, rows in drop_reasons.most_common()]
-    tokens, asking_seconds = _sum(metas, "tokens"), _sum(metas, "asking_seconds")
+    tokens = _sum(metas, "tokens")
+    asking_seconds = _sum(metas, "asking_seconds")
     speed = tokens / asking_seconds if asking_seconds else 0
     return [
         stage,
@@ -81,9 +83,12 @@ def _stage_line(stage: str, metas: list[dict]) -> list[str]:
 
 
 def _stage_bar(stage: str, metas: list[dict]) -> charts.Bar:
-    rows_in, rows_out = _sum(metas, "rows_in"), _sum(metas, "rows_out")
+    rows_in = _sum(metas, "rows_in")
+    rows_out = _sum(metas, "rows_out")
     dropped = _drop_reasons(metas).total()
-    note = f"{rows_in:,} → {rows_out:,}" if dropped else f"{rows_out:,}"
+    note = f"{rows_out:,}"
+    if dropped:
+        note = f"{rows_in:,} → {rows_out:,}"
     return charts.Bar(stage, (rows_out, dropped), note)
 
 
@@ -246,8 +251,8 @@ def _chance_above(first: Sequence[float], second: Sequence[float]) -> float:
     sorted_second = sorted(second)
     doubled_u = 0
     for value in first:
-        # Below the value lie those to the left of it; those to the right of them up to its right
-        # end are equal to it. So a smaller one counts two, and an equal one counts one.
+        # The left one counts those below the value, the right one those below it or equal to it:
+        # together a smaller one counts twice, and an equal one once.
         doubled_u += bisect_left(sorted_second, value) + bisect_right(sorted_second, value)
     return doubled_u / (2 * len(first) * len(second))
 
@@ -291,27 +296,35 @@ def _worth(precision: dict[Level, tuple[int, int]], most_responses: int) -> tupl
         true_counts[level] = true_answers
         problem_counts[level] = problems
     true_by_name = _by_level_name(true_counts, most_responses)
+    problems_by_name = _by_level_name(problem_counts, most_responses)
     intervals = []
-    for level_name, problems in _by_level_name(problem_counts, most_responses).items():
-        true_answers = true_by_name[level_name]
-        low, high = metrics.wilson(true_answers, problems)
-        share = true_answers / problems
-        note = f"{true_answers:,}/{problems:,}"
-        intervals.append(charts.Interval(level_name, low, share, high, note))
+    for level_name, problems in problems_by_name.items():
+        interval = _worth_interval(level_name, true_by_name[level_name], problems)
+        intervals.append(interval)
     title = "Share of pseudo-golds that are true, by votes"
     chart = charts.intervals(title, "share that is the true answer", intervals, limits=(0, 1))
     true_share = percent(true_counts.total(), problem_counts.total())
     return charts.as_inline_svg(chart), true_share
 
 
+def _worth_interval(level_name: str, true_answers: int, problems: int) -> charts.Interval:
+    low, high = metrics.wilson(true_answers, problems)
+    share = true_answers / problems
+    note = f"{true_answers:,}/{problems:,}"
+    return charts.Interval(level_name, low, share, high, note)
+
+
 def _levels_chart(title: str, levels: Counter[Level], most_responses: int) -> Markup:
     """A bar for each level: how many problems have so many votes, and their share."""
     problems_by_name = _by_level_name(levels, most_responses)
+    all_problems = levels.total()
     bars = []
     for level_name, problems in problems_by_name.items():
-        note = f"{problems:,} · {percent(problems, levels.total())}"
+        share = percent(problems, all_problems)
+        note = f"{problems:,} · {share}"
         bars.append(charts.Bar(level_name, (problems,), note))
-    chart = charts.bars(title, bars, ("problems",), max(problems_by_name.values()))
+    most_problems = max(problems_by_name.values())
+    chart = charts.bars(title, bars, ("problems",), most_problems)
     return charts.as_inline_svg(chart)
 
 
