@@ -357,6 +357,7 @@ REFUSED = [
         "same problems",
         "paired bootstrap of unequal lengths",
     ),
+    (lambda: metrics.paired_bootstrap([], []), "no problems", "paired bootstrap of nothing"),
     (
         lambda: metrics.compare([RIGHT], [RIGHT, RIGHT]),
         "same problems",
