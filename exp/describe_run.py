@@ -11,6 +11,7 @@ is, and how often the response of the highest reward has it.
 
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from lib import cli, models, rows
 from lib.grading import answers
@@ -19,11 +20,19 @@ from lib.progress import say, shown_path
 from lib.report import run_folder
 from lib.tables import markdown, percent, share
 
-FILES = {  # what a file is for -> the pattern of its name, and the stage that makes it
-    "instructions": ("{}_ins.json", "gen_ins"),
-    "sft_data": ("{}_ins_res.json", "gen_res"),
-    "multi_response_data": ("{}_ins_7res.json", "gen_po_multi_res"),
-    "preference_data": ("{}_ins_7res_armorm.json", "gen_po_rewards"),
+
+class DomainFile(NamedTuple):
+    """One of a domain's four files: the pattern of its name, and the stage that makes it."""
+
+    name_pattern: str
+    stage: str
+
+
+FILES = {  # by their use
+    "instructions": DomainFile("{}_ins.json", "gen_ins"),
+    "sft_data": DomainFile("{}_ins_res.json", "gen_res"),
+    "multi_response_data": DomainFile("{}_ins_7res.json", "gen_po_multi_res"),
+    "preference_data": DomainFile("{}_ins_7res_armorm.json", "gen_po_rewards"),
 }
 META_KEYS = ("settings", "rows_in", "rows_out", "dropped", "seconds", "tokens", "notes")
 SHARES_RIGHT = ("right_single", "right_random_of_ranked", "right_best_of_ranked")
@@ -44,14 +53,11 @@ def describe(folder: Path, model: Model) -> dict:
     """dataset_info of one domain, from its files and their meta files."""
     domain = folder.name
     file_names = file_names_of(domain)
-    tables, metas = {}, {}
-    for kind, file_name in file_names.items():
-        tables[kind] = rows.read(str(folder / file_name))
-    for kind, file_name in file_names.items():
-        metas[kind] = run_folder.read_meta(folder / file_name)
-    stages = {}
-    for kind, (_, stage) in FILES.items():
-        stages[stage] = {key: metas[kind].get(key) for key in META_KEYS}
+    tables, metas, stages = {}, {}, {}
+    for use, file_name in file_names.items():
+        tables[use] = rows.read(str(folder / file_name))
+        metas[use] = run_folder.read_meta(folder / file_name)
+        stages[FILES[use].stage] = {key: metas[use].get(key) for key in META_KEYS}
     facts = models.domains(model).get(domain)
     problems = [row["instruction"] for row in tables["instructions"]]
     finish_reasons = [row["finish_reason"] for row in tables["sft_data"]]
@@ -79,7 +85,7 @@ def describe(folder: Path, model: Model) -> dict:
 
 def file_names_of(domain: str) -> dict[str, str]:
     """The names of a domain's files by what they are for."""
-    return {kind: pattern.format(domain) for kind, (pattern, _) in FILES.items()}
+    return {use: file.name_pattern.format(domain) for use, file in FILES.items()}
 
 
 def _truncated_share(finish_reasons: list[str]) -> float | None:

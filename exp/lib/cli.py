@@ -63,7 +63,7 @@ def run(main: Callable) -> typing.NoReturn:
         say(f"error: {e}")
         exit_code = SHORTFALL
     except OSError as e:
-        if e.errno is None:
+        if e.errno is None:  # a library's own OSError("message"): a bug, not a file that is missing
             raise
         file_name = e.filename or "file"
         say(f"error: {file_name}: {e.strerror}; {GO_ON}")

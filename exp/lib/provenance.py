@@ -24,7 +24,7 @@ def notes(engine: str) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the installed libraries that change what a model answers."""
+    """The versions of the installed libraries on which a model's answers depend."""
     installed = {}
     for package in PACKAGES:
         try:

@@ -138,9 +138,10 @@ def answers_of(reply: Reply, model: Model) -> tuple[tuple[Completion, ...], str 
 
 
 def with_opening_tag(completion: Completion, think: tuple[str, str] | None) -> Completion:
-    """The completion with its `<think>` where the chat template had opened it in the prompt.
+    """The completion, with `<think>` put back where the chat template had written it in the prompt.
 
-    Then the text holds the closing tag alone, or, cut off while thinking, none at all.
+    Such a completion has a closing tag without an opening one, or, if it was cut off while the
+    model was thinking, no tag at all.
     """
     if not think or think[0] in completion.text:
         return completion

@@ -70,20 +70,21 @@ class Decider:
         self, placed_texts: list[tuple[str, str]], findings: list[Finding]
     ) -> list[Decision]:
         """The decisions on the next rows, each given as (FILE:LINE, text)."""
-        sound_texts: list[str | None] = []  # no row repeats one that broke a rule
+        # A row that broke a rule is compared with no other, and later rows not with it: None.
+        sound_texts: list[str | None] = []
         for (_, text), finding in zip(placed_texts, findings, strict=True):
             sound_texts.append(None if finding.broken_rule else text)
         matches = self.compared_texts.match(sound_texts)
         decisions = []
         for (place, text), finding, match in zip(placed_texts, findings, matches, strict=True):
             self.places.append(place)
-            decisions.append(self._decide_on_last(text, finding, match))
+            decisions.append(self._decide_on_newest(text, finding, match))
         return decisions
 
-    def _decide_on_last(
+    def _decide_on_newest(
         self, text: str, finding: Finding, match: duplicates.Match | None
     ) -> Decision:
-        """The decision on the row whose place is the last one."""
+        """The decision on the newest row, whose place is the last one of `places`."""
         if finding.broken_rule:
             return Decision(finding.broken_rule)
         if finding.hit:

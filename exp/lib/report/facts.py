@@ -49,7 +49,7 @@ def sums(files: list[RunFile]) -> list[tuple[str, str]]:
 
 
 def _three_digits(count: int) -> str:
-    """`812`, `93.5 k`, `1.32 M`: three digits, as nobody reads nine."""
+    """A count rounded to three digits: `812`, `93.5 k`, `1.32 M`."""
     for unit_size, unit in UNITS:
         if count >= unit_size:
             in_units = count / unit_size
