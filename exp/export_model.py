@@ -95,9 +95,10 @@ def logits_of(model, answers: Answers) -> list:
 
 
 def agreement(trained_logits: list, exported_logits: list) -> dict:
-    """How alike two models' logits on the same answers are.
+    """How alike the logits of the trained model and of its export are, on the same answers.
 
-    Their largest difference, and the share of tokens with the same argmax.
+    Each list has a tensor [tokens, vocabulary] for each answer. Returned are their largest
+    difference, and the share of tokens with the same argmax.
     """
     import torch
 

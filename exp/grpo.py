@@ -27,9 +27,9 @@ from lib.rewards import lint, registry
 from lib.rewards.batch import Batch
 from lib.rewards.registry import WeightedReward
 from lib.training import conversations, loop, policy, train_log
+from lib.training.collapse import Bounds
 from lib.training.loop import Schedule
 from lib.training.policy import Loading, Lora
-from lib.training.train_log import Bounds
 
 VLLM = ("auto", "none", "colocate")  # or a server's address
 

@@ -23,8 +23,8 @@ from lib.grading import answers
 from lib.output_folder import OutputFolder
 from lib.progress import LOG_EVERY_S, say
 from lib.tiny import card, optimizer, problems, recipe
+from lib.tiny.problem_templates import TEMPLATES
 from lib.tiny.problems import Problem
-from lib.tiny.templates import TEMPLATES
 
 BLOCK = 1500  # documents drawn, sorted by length and batched together: about 25 steps
 SAVE_EVERY = 2_000_000  # tokens between checkpoints, some five minutes

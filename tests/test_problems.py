@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from lib.tiny import problems, templates, truth, worked
+from lib.tiny import problem_templates, problems, truth, worked
 
 
 def slope(f, x):
@@ -144,7 +144,7 @@ def made():
 
 
 def test_every_template_has_a_second_way_and_every_domain_six_templates():
-    named = [(t.domain, t.name) for t in templates.TEMPLATES]
+    named = [(t.domain, t.name) for t in problem_templates.TEMPLATES]
     assert sorted(named) == sorted(SECOND_WAY)
     assert all(sum(d == domain for d, _ in named) >= 6 for domain in problems.DOMAINS)
 

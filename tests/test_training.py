@@ -18,7 +18,7 @@ from conftest import ROOT, TINY, stage
 from lib import chat, cli, models, output_folder
 from lib.errors import UserError
 from lib.grading import formats
-from lib.training import conversations, loop, policy, train_log
+from lib.training import collapse, conversations, loop, policy, train_log
 
 FLAGS = ["--model_path", TINY, "--learning_rate", "1e-3", "--lora_rank", 8, "--lora_alpha", 16, "--batch_size", 4,
          "--gradient_accumulation", 1, "--max_length", 512]  # fmt: skip
@@ -381,17 +381,17 @@ def test_an_adapter_has_the_same_identity_in_whatever_order_peft_saves_its_targe
 
 
 def steps(**figures: float) -> list[dict]:
-    return [figures] * train_log.WINDOW
+    return [figures] * collapse.WINDOW
 
 
 COLLAPSES = [
-    pytest.param({train_log.MEAN_LENGTH: 2.0}, "it has learned to say nothing", id="short answers"),
+    pytest.param({collapse.MEAN_LENGTH: 2.0}, "it has learned to say nothing", id="short answers"),
     pytest.param(
-        {train_log.ZERO_VARIANCE: 1.0}, "nothing is left to learn from", id="groups all alike"
+        {collapse.ZERO_VARIANCE: 1.0}, "nothing is left to learn from", id="groups all alike"
     ),
     pytest.param({"kl": 50.0}, "lower the learning rate", id="KL explosion"),
     pytest.param(
-        {train_log.MEAN_LENGTH: 20.0, train_log.ZERO_VARIANCE: 0.5, "kl": 0.1},
+        {collapse.MEAN_LENGTH: 20.0, collapse.ZERO_VARIANCE: 0.5, "kl": 0.1},
         "",
         id="a healthy run",
     ),
@@ -400,7 +400,7 @@ COLLAPSES = [
 
 @pytest.mark.parametrize("figures, says", COLLAPSES)
 def test_a_collapse_is_seen_and_said(figures, says):
-    bounds = train_log.Bounds()
+    bounds = collapse.Bounds()
     reason = bounds.collapse(steps(**figures))
     assert (says in reason) if says else reason == ""
     assert not bounds.collapse(steps(**figures)[1:]), "ten steps must agree"

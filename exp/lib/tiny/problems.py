@@ -1,8 +1,8 @@
 """Procedural school problems in six domains: made from templates, and read back from their text.
 
-A template (lib/tiny/templates.py) has wordings with slots, ranges of numbers, and the answer as an
-expression. The expression is evaluated on numbers that show their work (lib/tiny/worked.py), so
-that question, steps and answer cannot disagree.
+A template (lib/tiny/problem_templates.py) has wordings with slots, ranges of numbers, and the
+answer as an expression. The expression is evaluated on numbers that show their work
+(lib/tiny/worked.py), so that question, steps and answer cannot disagree.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.tiny.templates import NAMES, TEMPLATES, THINGS, Template
+from lib.tiny.problem_templates import NAMES, TEMPLATES, THINGS, Template
 from lib.tiny.worked import IllPosed, Num
 
 DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")

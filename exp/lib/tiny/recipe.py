@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from lib.tiny import problems
+from lib.tiny.problem_templates import TEMPLATES
 from lib.tiny.problems import Problem
-from lib.tiny.templates import TEMPLATES
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCABULARY_SIZE = 1024
