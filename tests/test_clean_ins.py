@@ -18,7 +18,7 @@ from bench_cleaning import distinct, planted
 from conftest import ROOT, stage
 from lib import rows
 from lib.errors import UserError
-from lib.quality import cleaning, contamination, duplicates, likeness, rules
+from lib.quality import cleaning, contamination, duplicates, rules, same_problem
 from lib.quality.wording import signs, words
 from lib.tiny import problems
 
@@ -176,7 +176,7 @@ def test_minhash_estimates_the_true_share_of_shingles(estimate):
 
 def test_shingles_of_problems_with_other_numbers_have_nothing_in_common():
     a, b, c = (
-        likeness.read(f"What is the sum of {n}?")
+        same_problem.read(f"What is the sum of {n}?")
         for n in ("1,250 and 30", "1260 and 30", "3.0 and 1250")
     )
     shingles = [set(duplicates.shingles(x.words, x.numbers)) for x in (a, b, c)]
@@ -451,11 +451,11 @@ def test_streaming_holds_one_row_at_a_time(tmp_path):
     [
         pytest.param(rules, "RULES", {}, id="no rule"),
         *(pytest.param(rules, "RULES", {k: v for k, v in rules.RULES.items() if k != left_out}, id=f"without {left_out}") for left_out in rules.RULES),
-        pytest.param(likeness, "ALIKE", 0.85, id="least similarity"),
-        pytest.param(likeness, "_DECIDING_WORDS", likeness._DECIDING_WORDS - {"mean", "median"}, id="deciding words"),
-        pytest.param(likeness, "_TURNING_WORDS", likeness._TURNING_WORDS - {"not"}, id="turning words"),
-        pytest.param(likeness, "_have_same_places", lambda a, b: True, id="numbers at any place"),
-        pytest.param(likeness, "signs", lambda text: [], id="signs"),
+        pytest.param(same_problem, "ALIKE", 0.85, id="least similarity"),
+        pytest.param(same_problem, "_DECIDING_WORDS", same_problem._DECIDING_WORDS - {"mean", "median"}, id="deciding words"),
+        pytest.param(same_problem, "_TURNING_WORDS", same_problem._TURNING_WORDS - {"not"}, id="turning words"),
+        pytest.param(same_problem, "_have_same_places", lambda a, b: True, id="numbers at any place"),
+        pytest.param(same_problem, "signs", lambda text: [], id="signs"),
         pytest.param(duplicates, "SHARED", 0.9, id="least share of shingles"),
         pytest.param(cleaning, "normalised", str.lower, id="a repeat"),
         pytest.param(contamination, "ALIKE", 0.97, id="benchmark: least ratio"),

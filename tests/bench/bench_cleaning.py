@@ -25,7 +25,7 @@ import perturbations
 from lib import cli, tables
 from lib.errors import UserError
 from lib.progress import say
-from lib.quality import contamination, duplicates, likeness
+from lib.quality import contamination, duplicates, same_problem
 from lib.tiny import problems
 
 SAMPLE = 8000  # texts or more that datasketch gets too: it takes ten times as long
@@ -58,14 +58,14 @@ def with_datasketch(texts: list[str]) -> list[bool]:
     from datasketch import MinHash, MinHashLSH
 
     index = MinHashLSH(threshold=0.5, num_perm=128)
-    kept: dict[int, likeness.Problem] = {}
+    kept: dict[int, same_problem.Problem] = {}
     is_repeat = []
     for number, text in enumerate(texts):
-        problem, sketch = likeness.read(text), MinHash(128, seed=1)
+        problem, sketch = same_problem.read(text), MinHash(128, seed=1)
         shingles = duplicates.shingles(problem.words, problem.numbers)
         sketch.update_batch([shingle.encode() for shingle in shingles])
         others = index.query(sketch)
-        has_match = any(likeness.similarity(problem, kept[other]) for other in others)
+        has_match = any(same_problem.similarity(problem, kept[other]) for other in others)
         if not has_match:
             index.insert(number, sketch)
             kept[number] = problem

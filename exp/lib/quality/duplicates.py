@@ -1,7 +1,7 @@
 """Near-duplicates among problems: the same problem in slightly other words.
 
 A problem that differs in its numbers is another one. MinHash (Broder 1997) finds what a text may be
-a copy of among all kept before it, and `lib.quality.likeness` decides.
+a copy of among all kept before it, and `lib.quality.same_problem` decides.
 """
 
 import zlib
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import rensa
 
-from lib.quality import likeness
+from lib.quality import same_problem
 from lib.quality.wording import is_bare, normalised
 
 PERMUTATIONS = 48
@@ -56,7 +56,7 @@ class KeptTexts:
         problems, shingle_sets = [], []
         for text in texts:
             if text is not None:
-                problem = likeness.read(text)
+                problem = same_problem.read(text)
                 problems.append(problem)
                 shingle_sets.append(shingles(problem.words, problem.numbers))
         sketches = rensa.RMinHash.from_token_sets(shingle_sets, PERMUTATIONS, _HASH_SEED)
@@ -71,7 +71,7 @@ class KeptTexts:
             self._count += 1
         return text_matches
 
-    def _match_or_keep(self, problem: likeness.Problem, sketch: rensa.RMinHash) -> Match | None:
+    def _match_or_keep(self, problem: same_problem.Problem, sketch: rensa.RMinHash) -> Match | None:
         exact_hash = hash(normalised(problem.text))
         numbers = _sorted_numbers(problem)
         if exact_hash in self._exact:
@@ -81,15 +81,15 @@ class KeptTexts:
         best = None
         for candidate in candidates:
             kept = self._kept[candidate]
-            # `likeness` would reject these too, in ten times the time.
+            # `same_problem` would reject these too, in ten times the time.
             both_known = numbers is not None and kept.numbers is not None
             if both_known and numbers != kept.numbers:
                 continue
             if sketch.jaccard(kept.sketch) < SHARED:
                 continue
             kept_text = _unpacked(kept.packed_text)
-            kept_problem = likeness.read(kept_text)
-            score = likeness.similarity(problem, kept_problem)
+            kept_problem = same_problem.read(kept_text)
+            score = same_problem.similarity(problem, kept_problem)
             if score and (best is None or score > best.score):
                 best = Match(candidate, score, kept_text)
         if best is None:
@@ -98,7 +98,7 @@ class KeptTexts:
 
     def _keep(
         self,
-        problem: likeness.Problem,
+        problem: same_problem.Problem,
         sketch: rensa.RMinHash,
         numbers: str | None,
         exact_hash: int,
@@ -139,7 +139,7 @@ class _KeptText(NamedTuple):
     packed_text: str | bytes
 
 
-def _sorted_numbers(problem: likeness.Problem) -> str | None:
+def _sorted_numbers(problem: same_problem.Problem) -> str | None:
     """The numbers but 1, sorted, which must agree in two copies.
 
     None for a text without punctuation, of whose numbers that cannot be said.
