@@ -4,8 +4,10 @@ import contextlib
 import importlib
 import io
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest import mock
 
@@ -98,38 +100,72 @@ def pytest_terminal_summary(terminalreporter) -> None:
         )
 
 
-def _served(tmp_path_factory: pytest.TempPathFactory, model: Path, *settings: str):
-    """A real server started as the drivers start it, through serve.sh; ends with the test run."""
-    log = tmp_path_factory.mktemp("server") / "server.log"
-    waiter = [
-        "bash",
-        "-c",
-        'echo "$BASE_URL"; exec cat',
-    ]  # lives until its standard input is closed
-    env = {
-        **os.environ,
-        "LOG": str(log),
-        "PYTHON": sys.executable,
-        **dict(s.split("=") for s in settings),
-    }
-    command = [ROOT / "scripts/serve.sh", str(model), "--", *waiter]
-    process = subprocess.Popen(
-        command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    url = process.stdout.readline().strip()
-    assert url, log.read_text()[-3000:]
-    yield url
-    process.terminate()
-    process.wait(30)
+class Server:
+    """A real server started as the drivers start it, through serve.sh; it lives until it is stopped."""
+
+    def __init__(self, model: Path, **settings: str):
+        self.model, self.settings = model, settings
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="tiding-server-"))
+        self.log = folder / "server.log"
+        env = {**os.environ, "LOG": str(self.log), "PYTHON": sys.executable, **self.settings}
+        waiter = [
+            "bash",
+            "-c",
+            'echo "$BASE_URL"; exec cat',
+        ]  # lives until its standard input is closed
+        command = ["nice", ROOT / "scripts/serve.sh", str(self.model), "--", *waiter]
+        self.process = subprocess.Popen(
+            command,
+            env=env,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def url(self) -> str:
+        url = self.process.stdout.readline().strip()
+        assert url, self.log.read_text()[-3000:]
+        return url
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(30)
+            shutil.rmtree(self.log.parent)
+            self.process = None
+
+
+POLICY, REWARD_MODEL = Server(TINY), Server(TINY_RM, POOLING="1")
+# What takes long to be ready is started as soon as it is known that a test asks for its fixture, and
+# gets ready while the first tests run. A test file may add to it: its fixture's name, how to start it.
+IN_BACKGROUND = {"policy_url": POLICY.start, "reward_url": REWARD_MODEL.start}
+
+
+def pytest_collection_finish(session) -> None:
+    asked_for = set()
+    for item in session.items:
+        asked_for.update(item.fixturenames)
+    if not session.config.option.collectonly:
+        for fixture in asked_for & IN_BACKGROUND.keys():
+            IN_BACKGROUND[fixture]()
+
+
+def pytest_unconfigure(config) -> None:
+    POLICY.stop()
+    REWARD_MODEL.stop()
 
 
 @pytest.fixture(scope="session")
-def policy_url(tmp_path_factory):
+def policy_url() -> str:
     """The address of one vLLM server of `tiny` for the whole test run."""
-    yield from _served(tmp_path_factory, TINY)
+    return POLICY.url()
 
 
 @pytest.fixture(scope="session")
-def reward_url(tmp_path_factory):
+def reward_url() -> str:
     """The address of one vLLM server of `tiny-rm` for the whole test run."""
-    yield from _served(tmp_path_factory, TINY_RM, "POOLING=1")
+    return REWARD_MODEL.url()

@@ -8,20 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import IN_BACKGROUND, ROOT
 
 DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
+def make_copy(folder: Path) -> Path:
     """What git would clone, in a folder with a space in its name; beside it a Python that counts server starts."""
-    target = tmp_path_factory.mktemp("drivers") / "a tiding"
+    target = folder / "a tiding"
     files = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -32,14 +32,50 @@ def copy(tmp_path_factory) -> Path:
         if name and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
-    counting = target.parent / "counting python"
+    counting = folder / "counting python"
     counting.write_text(
         "#!/usr/bin/env bash\n"
-        f'[[ $1 != */serve_model.py ]] || echo "$*" >>"{target.parent}/starts"\n'
+        f'[[ $1 != */serve_model.py ]] || echo "$*" >>"{folder}/starts"\n'
         f'exec "{sys.executable}" "$@"\n'
     )
     counting.chmod(0o755)
     return target
+
+
+class QuickRun:
+    """One undisturbed quick test of every domain by the front door, 5 problems each, in a copy of its own."""
+
+    def start(self) -> None:
+        self.copy = make_copy(Path(tempfile.mkdtemp(prefix="tiding-drivers-")))
+        self.out, self.err = self.copy.parent / "stdout", self.copy.parent / "stderr"
+        env = {**os.environ, "PYTHON": str(self.copy.parent / "counting python"), "RUN": "quick"}
+        with open(self.out, "w") as out, open(self.err, "w") as err:
+            self.process = subprocess.Popen(
+                ["nice", self.copy / "run_math_generation.sh", "0", "3"],
+                cwd=self.copy, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            )  # fmt: skip
+
+    def wait(self) -> None:
+        self.returncode = self.process.wait()
+        self.stdout, self.stderr = self.out.read_text(), self.err.read_text()
+        self.folder = self.copy / "data/quick"
+
+
+QUICK_RUN = QuickRun()
+IN_BACKGROUND["quick"] = QUICK_RUN.start
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """A copy of the project in which nothing has run yet."""
+    return make_copy(tmp_path_factory.mktemp("drivers"))
+
+
+@pytest.fixture(scope="module")
+def quick() -> QuickRun:
+    QUICK_RUN.wait()
+    yield QUICK_RUN
+    shutil.rmtree(QUICK_RUN.copy.parent)
 
 
 def run(copy: Path, *command: str, **settings: str) -> subprocess.CompletedProcess:
@@ -123,16 +159,10 @@ def test_a_dry_run_prints_every_command_and_starts_nothing(copy):
     assert not starts(copy) and not (copy / "data/dry").exists()
 
 
-@pytest.fixture(scope="module")
-def quick(copy) -> tuple[subprocess.CompletedProcess, Path]:
-    """One undisturbed quick test of every domain by the front door: 5 problems each."""
-    return run(copy, "run_math_generation.sh", "0", "3", RUN="quick"), copy / "data/quick"
-
-
-def test_the_main_job_makes_every_file_and_loads_each_model_once(copy, quick):
-    result, out = quick
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert starts(copy) == ["0", "tiny-rm"]
+def test_the_main_job_makes_every_file_and_loads_each_model_once(quick):
+    out = quick.folder
+    assert quick.returncode == 0, quick.stderr[-3000:]
+    assert starts(quick.copy) == ["0", "tiny-rm"]
     for domain in DOMAINS:
         rows = {
             f: json.loads((out / domain / f"{domain}_{f}.json").read_bytes())
@@ -147,26 +177,23 @@ def test_the_main_job_makes_every_file_and_loads_each_model_once(copy, quick):
     assert combined["total_problems"] == 30 and list(combined["domains"]) == list(DOMAINS)
     assert combined["checked"]["exact_repeats"] == 0
     assert "30 math problems" in (out / "README.md").read_text()
-    assert (
-        "| all " in result.stdout and "The best-scored of 7 responses is right in" in result.stdout
-    )
-    assert "Dataset: data/quick " in result.stdout
+    assert "| all " in quick.stdout and "The best-scored of 7 responses is right in" in quick.stdout
+    assert "Dataset: data/quick " in quick.stdout
 
 
-def test_every_line_of_a_domain_names_it_and_paths_are_as_the_user_would_type_them(copy, quick):
-    lines = quick[0].stderr.splitlines()
+def test_every_line_of_a_domain_names_it_and_paths_are_as_the_user_would_type_them(quick):
+    lines = quick.stderr.splitlines()
     of_stages = [line for line in lines if re.search(r"\bgen_\w+", line)]
     assert len(of_stages) > 6 * 4 * 3
     assert [
         line for line in of_stages if not any(f"{domain}  gen_" in line for domain in DOMAINS)
     ] == []
-    assert [line for line in lines if str(copy) in line] == []
+    assert [line for line in lines if str(quick.copy) in line] == []
 
 
-def test_running_it_again_does_nothing_needs_no_server_and_on_a_terminal_shows_one_table(
-    copy, quick
-):
-    files = sorted(quick[1].glob("*/*.json"))
+def test_running_it_again_does_nothing_needs_no_server_and_on_a_terminal_shows_one_table(quick):
+    copy = quick.copy
+    files = sorted(quick.folder.glob("*/*.json"))
     before = {f: f.read_bytes() for f in files if f.name != "dataset_info.json"}
     ours, theirs = pty.openpty()
     env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), "RUN": "quick"}
@@ -192,8 +219,8 @@ def read_all(terminal: int) -> bytes:
     return data
 
 
-def test_another_setting_for_the_same_run_is_refused(copy, quick):
-    result = run(copy, "scripts/generate_domain_dataset.sh", "0", "algebra", "6", RUN="quick", PHASE="generate",
+def test_another_setting_for_the_same_run_is_refused(quick):
+    result = run(quick.copy, "scripts/generate_domain_dataset.sh", "0", "algebra", "6", RUN="quick", PHASE="generate",
                  BASE_URL="http://127.0.0.1:9/v1")  # fmt: skip
     assert result.returncode == 2
     assert (
@@ -210,6 +237,7 @@ def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finis
         "PYTHON": str(copy.parent / "counting python"),
         "RUN": "broken",
         "COUNT": "5",
+        "REFINE": "0",
     }
     driver = subprocess.Popen([copy / "scripts/generate_all_math_domains.sh", "0"], env=env, text=True, stderr=subprocess.PIPE,
                               stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
@@ -225,7 +253,7 @@ def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finis
     resume = re.search(r"not finished; to go on where it stopped:\n  (.*)", stderr)[1]
     kept = {p: p.read_bytes() for p in (copy / "data/broken").glob("*/*_ins_res.json")}
     starts(copy)
-    again = {k: v for k, v in env.items() if k not in ("RUN", "COUNT")} | {
+    again = {k: v for k, v in env.items() if k not in ("RUN", "COUNT", "REFINE")} | {
         "POLICY_URL": policy_url,
         "REWARD_URL": reward_url,
     }
@@ -236,7 +264,7 @@ def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finis
         if not file.name.endswith(".meta.json"):  # that holds seconds and dates
             assert (
                 file.read_bytes()
-                == (quick[1] / file.relative_to(copy / "data/broken")).read_bytes()
+                == (quick.folder / file.relative_to(copy / "data/broken")).read_bytes()
             ), file
 
 

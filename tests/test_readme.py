@@ -110,7 +110,7 @@ def test_the_readme_is_under_200_lines_and_leads_to_every_page():
 
 
 def test_make_help_shows_every_target_and_every_stage_under_its_pipeline(targets):
-    command = ["make", "help", f"PYTHON3={sys.executable}"]
+    command = ["make", "--no-print-directory", "help", f"PYTHON3={sys.executable}"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "train-gsm8k" in targets
     assert [target for target in targets if f"\n  {target} " not in shown] == []
