@@ -9,6 +9,7 @@ can as well be called beside a run that is under way elsewhere.
 """
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ class DomainState:
             rows = rate = time_left = "–"
             state = "waiting"
             if self.finished_files:
-                state = f"{self.finished_files[-1]} done"
+                newest = self.finished_files[-1]
+                state = newest.removeprefix(f"{self.domain}_").removesuffix(".json") + " done"
         return {
             "domain": self.domain,
             "state": state,
@@ -136,7 +138,9 @@ def main(run_path: str, once: bool = False):
     lines_drawn = 0
     try:
         while True:
-            lines = table(watcher.states())
+            # A line that the terminal wraps would be two, and the table drawn beside itself.
+            width = shutil.get_terminal_size((200, 24)).columns
+            lines = [line[:width] for line in table(watcher.states())]
             if lines_drawn:
                 sys.stderr.write(UP_AND_CLEAR.format(lines=lines_drawn))
             sys.stderr.write("\n".join(lines) + "\n")

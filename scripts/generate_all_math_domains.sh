@@ -9,8 +9,7 @@
 #
 # Variables, and those of scripts/side_by_side.sh and those of scripts/refine_dataset.sh:
 #   RUN=name     names the folder data/name, or resumes it: call again, finished rows are not asked for again
-#   SCALE=0.01   of the default 44,000 problems (without it: 0.01 for the embedded model, 1 for others)
-#   COUNT=50     problems in each domain, whatever the scale
+#   COUNT=50     problems in each domain (without it: SCALE times the default 44,000 of all six)
 #   REFINE=0     leaves out what scripts/refine_dataset.sh does at the end
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")

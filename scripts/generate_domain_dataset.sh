@@ -8,6 +8,7 @@
 #
 # Variables, and those of scripts/serve.sh:
 #   RUN=name           names a run, or resumes it (default: MODEL_DOMAIN_time)
+#   SCALE=0.01         of the default count, where COUNT is `default` (without it: 0.01 for the embedded model, 1 for others)
 #   REWARD_MODEL=name  ranks the answers (default: the one that configs/models.yaml names for MODEL)
 #   SEED=0             of the sampling
 #   POLICY_URL=http://127.0.0.1:8000/v1   a server of MODEL that is there already
@@ -18,7 +19,7 @@ here=$(dirname "${BASH_SOURCE[0]}")
 [[ $# -eq 3 ]] || die "usage: scripts/generate_domain_dataset.sh MODEL DOMAIN COUNT"
 model=$1 domain=$2 count=$3
 plan=$("$python" "$root/exp/check_run.py" --model "$model" --domain "$domain" --count "$count" \
-  ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${PHASE:+--quick} ${TRUST_REMOTE_CODE:+--trust_remote_code})
+  ${SCALE:+--scale "$SCALE"} ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${PHASE:+--quick} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 IFS=$'\t' read -r domain count ins_temp max_ins res_temp max_res name reward_model <<<"$plan"
 export RUN=${RUN:-${name}_${domain}_$(date +%Y%m%d_%H%M%S)}
 out=$root/data/$RUN/$domain logs=$root/data/$RUN/$domain/logs
@@ -39,8 +40,8 @@ rank() {
 }
 
 case ${PHASE:-both} in
-generate) LABEL=$domain generate ;;
-rank) LABEL=$domain rank ;;
+generate) TIDING_DOMAIN=$domain generate ;;
+rank) TIDING_DOMAIN=$domain rank ;;
 both)
   [[ ${DRY:-} ]] || mkdir -p "$logs"
   resumable "$0" "$model" "$domain" "$count"

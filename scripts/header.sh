@@ -15,7 +15,7 @@ fi
 # variables_of FILE: the names that its header declares, and those of the drivers that it refers to.
 variables_of() {
   local comments other
-  comments=$(sed '/^[^#]/q' "$1")
+  comments=$(sed -n '/^# Variables/,/^[^#]/p' "$1")
   sed -n 's/^#   \([A-Z_]*\)=.*/\1/p' <<<"$comments"
   while read -r other; do
     variables_of "$(dirname "$header")/$other"
@@ -32,7 +32,8 @@ how_to_resume() {
   for name in $({ variables_of "$0" && variables_of "$header"; } | sort -u); do
     [[ $name == RUN || ! ${!name:-} ]] || settings+=" $name=${!name@Q}"
   done
-  printf 'not finished; to go on where it stopped:\n  RUN=%q%s' "$RUN" "$settings"
+  printf 'not finished; to %s:\n  RUN=%q%s' "$([[ ${OVERWRITE:-} ]] && echo 'make it anew' || echo 'go on where it stopped')" \
+    "$RUN" "$settings"
   printf ' %q' "$@"
   echo
 }

@@ -14,7 +14,7 @@ die() {
 
 # say TEXT: one line on stderr with the time and, where domains run side by side, with the domain.
 say() {
-  printf '%(%T)T  %s%s\n' -1 "${LABEL:+$LABEL  }" "$*" >&2
+  printf '%(%T)T  %s%s\n' -1 "${TIDING_DOMAIN:+$TIDING_DOMAIN  }" "$*" >&2
 }
 
 # step STAGE FLAGS…: a heading with the time, the stage, its log; DRY=1 prints the command instead.
@@ -27,9 +27,10 @@ step() {
     return
   fi
   mkdir -p "$logs"
-  if [[ ${QUIET:-} ]]; then # a live table shows what happens; the log has the lines
-    "$python" "$root/exp/$stage.py" "$@" 2>>"$log" || { tail -n 1 "$log" >&2 && return 1; }
-    return
+  if [[ ${TIDING_FAILURES:-} ]]; then # a live table shows what happens; this file keeps the errors that it would draw over
+    "$python" "$root/exp/$stage.py" "$@" 2>>"$log" && return
+    echo "$TIDING_DOMAIN  $(tail -n 1 "$log")  (log ${log#"$PWD"/})" >>"$TIDING_FAILURES"
+    return 1
   fi
   say "$stage  log ${log#"$PWD"/}"
   # Only stderr goes to the log as well. tee and sed outlive a signal, so that an interrupted stage still says what it kept.
@@ -38,7 +39,7 @@ step() {
 }
 to_log() (
   trap '' INT TERM
-  tee -a "$1" | sed -u "s/^/${LABEL:+$LABEL  }/"
+  tee -a "$1" | sed -u "s/^/${TIDING_DOMAIN:+$TIDING_DOMAIN  }/"
 )
 
 # await COMMAND…: as in the foreground, but a signal ends the wait at once and is passed on.

@@ -16,13 +16,17 @@ model=$1 jobs=${JOBS:-6}
 
 watcher=''
 if [[ -t 2 && ! ${DRY:-} ]]; then
-  export QUIET=1
+  TIDING_FAILURES=$(mktemp)
+  export TIDING_FAILURES
   "$python" "$root/exp/report_progress.py" --run_path "$root/data/$RUN" &
   watcher=$!
 fi
 finish() {
-  [[ ! $watcher ]] || kill -TERM "$watcher" 2>/dev/null || true
+  [[ $watcher ]] || return 0
+  kill -TERM "$watcher" 2>/dev/null || true
   wait
+  cat "$TIDING_FAILURES" >&2
+  rm "$TIDING_FAILURES"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM HUP

@@ -188,3 +188,13 @@ def test_a_bad_config_is_one_line(tmp_path, text, says):
 )
 def test_a_comma_list_has_no_blanks_and_no_empty_words(text, words):
     assert cli.comma_list(text) == words
+
+
+def test_a_config_may_use_the_older_name_of_a_flag_and_an_empty_one_is_none(tmp_path):
+    (tmp_path / "c.yaml").write_text("path: x\nbound: 7\n")
+    assert cli.parse(grouped, ["--config", str(tmp_path / "c.yaml")])["speed"].limit == 7
+    assert cli.parse(main, ["--config=", "--path", "x"]) == {"path": "x"}
+
+
+def test_a_value_may_begin_with_dashes_if_it_cannot_be_a_flag():
+    assert cli.parse(main, ["--path", "-- a b"]) == {"path": "-- a b"}

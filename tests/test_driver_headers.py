@@ -15,12 +15,12 @@ HELPERS = {"lib.sh", "header.sh", "make_venv.sh"}
 # Passed from one driver to the next, or bash's own: nobody types them.
 INTERNAL = {
     "BASE_URL",
-    "LABEL",
     "LOG",
     "PHASE",
     "PLAN",
     "POOLING",
-    "QUIET",
+    "TIDING_DOMAIN",
+    "TIDING_FAILURES",
     "BASH_SOURCE",
     "PWD",
     "SECONDS",

@@ -219,6 +219,35 @@ def read_all(terminal: int) -> bytes:
     return data
 
 
+def test_an_error_of_a_domain_stands_on_the_terminal_when_the_live_table_is_gone(copy, tmp_path):
+    failing = tmp_path / "failing python"  # every gen_ins fails; all else is as ever
+    failing.write_text(
+        "#!/usr/bin/env bash\n"
+        "[[ $1 != */gen_ins.py ]] || { echo 'gen_ins: error: boom' >&2; exit 2; }\n"
+        f'exec "{sys.executable}" "$@"\n'
+    )
+    failing.chmod(0o755)
+    env = {
+        **os.environ,
+        "PYTHON": str(failing),
+        "RUN": "failing",
+        "POLICY_URL": "http://127.0.0.1:9/v1",
+    }
+    ours, theirs = pty.openpty()
+    driver = subprocess.run([copy / "run_math_generation.sh", "0", "3"], cwd=copy, env=env, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=theirs)  # fmt: skip
+    os.close(theirs)
+    after = read_all(ours).decode().rpartition("| domain ")[2]
+    assert driver.returncode != 0
+    for domain in DOMAINS:
+        assert re.search(
+            rf"{domain}  gen_ins: error: boom  \(log data/failing/{domain}/logs/gen_ins.log\)",
+            after,
+        )
+    (resume,) = re.findall(r"^  RUN=.*", after, re.M)
+    assert "PLAN=" not in resume and "COUNT='5'" in resume
+
+
 def test_another_setting_for_the_same_run_is_refused(quick):
     result = run(quick.copy, "scripts/generate_domain_dataset.sh", "0", "algebra", "6", RUN="quick", PHASE="generate",
                  BASE_URL="http://127.0.0.1:9/v1")  # fmt: skip

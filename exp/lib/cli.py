@@ -8,6 +8,7 @@ one's parse function. What fire would guess or accept silently is settled before
 
 import dataclasses
 import inspect
+import re
 import signal
 import sys
 import types
@@ -84,7 +85,7 @@ def parse(main: Callable, argv: list[str]) -> dict[str, typing.Any]:
     assignments = _as_assignments(argv, flags)
     typed = _read_with_fire(assignments, flags)
     config = typed.pop("config", None)
-    if config is not None:
+    if config:
         typed = _read_config(config, flags) | typed
     missing_flags = []
     for flag in flags.values():
@@ -183,7 +184,7 @@ def _as_assignments(argv: list[str], flags: dict[str, Flag]) -> list[str]:
         name = _known_name(word, flags)
         if not has_value:
             is_switch = name != "config" and flags[name].kind is bool
-            if words and not words[0].startswith("--"):
+            if words and not re.match(r"--(\w|$)", words[0]):
                 value = words.popleft()
             elif is_switch:
                 value = "true"
@@ -196,14 +197,21 @@ def _as_assignments(argv: list[str], flags: dict[str, Flag]) -> list[str]:
 def _known_name(word: str, flags: dict[str, Flag]) -> str:
     """The flag that a word of the command line names; UserError if there is none."""
     typed_name = word.lstrip("-").replace("-", "_")
-    if word.startswith("--"):
-        if typed_name == "config" or typed_name in flags:
-            return typed_name
-        for flag in flags.values():
-            if flag.alias and flag.alias == typed_name:
-                return flag.name
-    kind = "flag" if word.startswith("-") else "argument"
-    raise UserError(f"unknown {kind} {word!r}; {near(typed_name, flags)}; see --help")
+    name = "config" if typed_name == "config" else _without_alias(typed_name, flags)
+    if not word.startswith("--") or name is None:
+        kind = "flag" if word.startswith("-") else "argument"
+        raise UserError(f"unknown {kind} {word!r}; {near(typed_name, flags)}; see --help")
+    return name
+
+
+def _without_alias(typed_name: str, flags: dict[str, Flag]) -> str | None:
+    """The flag of that name, or whose older name it is; None if there is none."""
+    if typed_name in flags:
+        return typed_name
+    for flag in flags.values():
+        if flag.alias and flag.alias == typed_name:
+            return flag.name
+    return None
 
 
 def _read_with_fire(assignments: list[str], flags: dict[str, Flag]) -> dict[str, typing.Any]:
@@ -236,9 +244,10 @@ def _read_config(path: str, flags: dict[str, Flag]) -> dict[str, typing.Any]:
         kind = type(settings).__name__
         raise UserError(f"{path}: expected 'flag: value' lines, found a {kind}")
     values = {}
-    for name, setting in settings.items():
-        if name not in flags:
-            raise UserError(f"{path}: unknown key {name!r}; {near(str(name), flags)}")
+    for key, setting in settings.items():
+        name = _without_alias(str(key), flags)
+        if name is None:
+            raise UserError(f"{path}: unknown key {key!r}; {near(str(key), flags)}")
         if setting is not None:
             values[name] = flags[name].parse(str(setting))
     return values

@@ -18,7 +18,7 @@ from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
 from lib.output import Output
-from lib.progress import say
+from lib.progress import say, shown_path
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Plan:
 
         UserError for no sample at all, and for several samples that would all be the same.
         """
-        sampling = generate.within_limits(model, sampling)
+        sampling = generate.lower_to_limits(model, sampling)
         if n_sampling < 1:
             raise UserError(f"--n_sampling {n_sampling}: at least 1 sample a problem")
         if n_sampling > 1 and sampling.temperature == 0:
@@ -155,11 +155,13 @@ def ask(
     samples_path = str(result_path.with_name(f"{result_path.stem}_responses.json"))
     out = Output(samples_path, plan.stage, settings(plan, problems), inputs, overwrite)
     if out.finished:
-        say(f"{samples_path} is finished: {out.summary()}; its samples are graded again")
+        finished = f"{shown_path(samples_path)} is finished: {out.summary()}"
+        say(f"{finished}; its samples are graded again")
         return rows.read(samples_path)
+    generate.check_room(plan.model, plan.sampling)
     samples = "1 sample" if n_sampling == 1 else f"{n_sampling} samples"
     questions = f"{len(problems):,} problems of {plan.dataset}"
-    say(f"{samples} of each of {questions} with {plan.model.name} -> {samples_path}")
+    say(f"{samples} of each of {questions} with {plan.model.name} -> {shown_path(samples_path)}")
 
     # The key of a sample numbers all samples, problem by problem.
     def make_request(key: int) -> Request:

@@ -101,26 +101,36 @@ class _Queue:
 
 
 def within_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
-    """`sampling` within the model's limits for problems (`ins`) or answers (`res`).
+    """`sampling` lowered to the model's limits, and a UserError if no prompt fits beside it.
 
-    What had to be lowered is reported. UserError if the answer leaves no room for a prompt.
+    `kind` says which limits: those of problems (`ins`) or of answers (`res`).
     """
+    sampling = lower_to_limits(model, sampling, kind)
+    check_room(model, sampling)
+    return sampling
+
+
+def lower_to_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
+    """`sampling` within the model's limits; what had to be lowered is reported."""
     limits = {
         "temperature": model.max_temperature,
         "max_tokens": getattr(model, f"max_tokens_{kind}"),
     }
     for name, limit in limits.items():
-        asked = getattr(sampling, name)
-        if limit is not None and asked > limit:
-            whose = f"the limit of {model.name} in configs/models.yaml"
-            say(f"lowered {name} from {asked:g} to {limit:g}, {whose}")
+        typed_value = getattr(sampling, name)
+        if limit is not None and typed_value > limit:
+            limited_by = f"the limit of {model.name} in configs/models.yaml"
+            say(f"lowered {name} from {typed_value:g} to {limit:g}, {limited_by}")
             sampling = replace(sampling, **{name: limit})
-    if model.max_model_len and sampling.max_tokens >= model.max_model_len:
-        context = f"the context of {model.max_model_len} tokens of {model.name}"
-        raise UserError(
-            f"--max_tokens {sampling.max_tokens} leaves no room for a prompt in {context}"
-        )
     return sampling
+
+
+def check_room(model: Model, sampling: Sampling) -> None:
+    """UserError if an answer of full length leaves no room for a prompt in the context."""
+    if model.max_model_len and sampling.max_tokens >= model.max_model_len:
+        answer = f"--max_tokens {sampling.max_tokens} leaves no room for a prompt"
+        context = f"in the context of {model.max_model_len} tokens of {model.name}"
+        raise UserError(f"{answer} {context}; lower it, or raise the model's max_model_len")
 
 
 def answers_of(reply: Reply, model: Model) -> tuple[tuple[Completion, ...], str | None]:

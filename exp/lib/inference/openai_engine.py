@@ -70,7 +70,7 @@ class OpenAIEngine:
             advice = "finished rows are kept: start the server again and run the same command"
             return UserError(f"{self.base_url} does not answer {tries}; {advice}")
         if isinstance(error, openai.APIStatusError):
-            answer = one_line(Exception(error.response.text))
+            answer = one_line(Exception(error.response.text or "nothing"))
             return UserError(f"{self.base_url} answered {error.status_code}: {answer}")
         return error
 

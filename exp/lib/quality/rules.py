@@ -19,7 +19,7 @@ _REFUSES = re.compile(
     r"^\W*(?:"
     r"i(?:'|’| a)m (?:sorry|unable|not able|afraid)|sorry,|"
     r"i (?:cannot|can(?:'|’)?t|can not|won(?:'|’)?t|will not|do not|don(?:'|’)?t) (?:\w+ )?"
-    r"(?:help|assist|provide|answer|generate|create|fulfil|comply|have enough|understand|"
+    r"(?:help|assist|solve|provide|answer|generate|create|fulfil|comply|have enough|understand|"
     r"do (?:that|this|so)\b|discuss|engage)|"
     r"as an ai\b|as a (?:large )?language model|unfortunately, i\b|i apologi[sz]e)",
     re.IGNORECASE,
