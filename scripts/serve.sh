@@ -47,7 +47,7 @@ printf '%(%T)T  serving %s on port %s, log %s\n' -1 "${model#"$PWD"/}" "$port" "
 server=$!
 until (healthy) 2>/dev/null; do
   if ! kill -0 "$server" 2>/dev/null; then
-    grep -m 1 -E '(Error|Exception): ' "$log" >&2 || true # the first is the cause, the last ones its consequences
+    grep -m 1 -E '([Ee]rror|Exception): ' "$log" >&2 || true # the first is the cause, the last ones its consequences
     tail -n 15 "$log" >&2
     die "the server of $model died while it started; its log is $log"
   fi
