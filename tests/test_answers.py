@@ -212,6 +212,7 @@ def read_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_real_answer_pairs_are_judged_as_their_labels_say(test_data):
     """All 181. math-verify alone, given each side in its best form (bare text in $…$), has 172."""
     cases = read_lines(test_data / "answer_equivalence/cases.jsonl")
@@ -339,6 +340,7 @@ SLOW = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threaded", [False, True], ids=["on the main thread", "on another thread"])
 def test_a_hostile_answer_costs_at_most_its_limit_and_runs_nothing(threaded, tmp_path):
     answers.is_equal(r"\sqrt{8}", r"2\sqrt2")  # the worker is there, the clock is about the answers
@@ -388,6 +390,7 @@ def test_a_worker_that_is_gone_is_replaced():
     worker.stop()
 
 
+@pytest.mark.slow
 def test_the_workers_are_gone_when_their_program_is_however_it_ended():
     code = (
         "import os, signal; from lib.grading import answers, symbolic; answers.is_equal('x+y', 'y+x');"

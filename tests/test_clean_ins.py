@@ -593,6 +593,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(flags, says, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_and_called_again_it_ends_in_the_same_bytes(tmp_path):
     rng = random.Random(5)
     source = array(

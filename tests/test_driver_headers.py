@@ -72,6 +72,7 @@ def test_help_prints_the_header(driver):
     )
 
 
+@pytest.mark.slow
 def test_the_line_that_resumes_a_run_repeats_every_variable_that_was_set(tmp_path):
     settings = {
         "OVERWRITE": "1",

@@ -40,6 +40,7 @@ def export(refined: Path, *more: object):
                  "--test_share", 0.2, *more)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_loads_with_datasets_and_no_part_trains_on_what_another_tests(
     refined, tmp_path, monkeypatch
 ):

@@ -70,6 +70,7 @@ def test_what_is_no_problem_is_dropped_with_its_reason(text, finish_reason, why)
     assert rules.reason_to_drop(text, finish_reason) == why
 
 
+@pytest.mark.slow
 def test_real_problems_are_kept(test_data):
     paths = [test_data / "gsm8k/train.jsonl", test_data / "gsm8k/test_first400.jsonl"]
     paths += sorted((test_data / "aime").glob("*.jsonl"))

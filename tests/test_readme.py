@@ -70,6 +70,7 @@ def test_a_stages_flags_are_those_of_the_stage(line, monkeypatch):
     cli.parse(importlib.import_module(stage).main, flags)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in commands() if line not in of_stage(commands())])
 def test_a_command_works(line):
     """make targets exist (-n), drivers print their commands (DRY=1) or say that a GPU is missing."""

@@ -171,6 +171,7 @@ def test_a_run_that_is_not_refined_says_so_and_goes_on(tmp_path):
     assert 'id="agreement"' not in text and 'id="examples"' in text
 
 
+@pytest.mark.slow
 def test_nothing_leaves_the_page_and_no_model_text_becomes_markup(tmp_path):
     run = make_run(
         tmp_path / "run", {"number_theory": [HOSTILE, *PROBLEMS["number_theory"]]}, response=HOSTILE
@@ -205,6 +206,7 @@ def test_nothing_leaves_the_page_and_no_model_text_becomes_markup(tmp_path):
     assert len(text) < 400_000
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(tmp_path):
     first, second = (report(make_run(tmp_path / place / "run", PROBLEMS)) for place in ("a", "b"))
     assert first == second
