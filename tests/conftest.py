@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -140,24 +141,56 @@ class Server:
             self.process = None
 
 
+class BackgroundRun:
+    """A command of minutes that runs while other tests do, before its own test asks how it ended."""
+
+    def __init__(self):
+        self.is_over = threading.Event()
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> subprocess.Popen:
+        raise NotImplementedError
+
+    def run(self) -> None:
+        try:
+            self.process = self.start()
+            self.process.wait()
+        finally:  # else the test that waits for it would wait for ever
+            self.is_over.set()
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+
+
 POLICY, REWARD_MODEL = Server(TINY), Server(TINY_RM, POOLING="1")
-# What takes long to be ready is started as soon as it is known that a test asks for its fixture, and
-# gets ready while the first tests run. A test file may add to it: its fixture's name, how to start it.
-IN_BACKGROUND = {"policy_url": POLICY.start, "reward_url": REWARD_MODEL.start}
+# What takes long is started as soon as it is known that a test asks for its fixture: the servers at
+# once, the runs one after the other. A test file adds its own, by the name of its fixture.
+SERVERS = {"policy_url": POLICY, "reward_url": REWARD_MODEL}
+BACKGROUND_RUNS: dict[str, BackgroundRun] = {}
 
 
 def pytest_collection_finish(session) -> None:
+    if session.config.option.collectonly:
+        return
     asked_for = set()
     for item in session.items:
         asked_for.update(item.fixturenames)
-    if not session.config.option.collectonly:
-        for fixture in asked_for & IN_BACKGROUND.keys():
-            IN_BACKGROUND[fixture]()
+    for fixture, server in SERVERS.items():
+        if fixture in asked_for:
+            server.start()
+    runs = [run for fixture, run in BACKGROUND_RUNS.items() if fixture in asked_for]
+
+    def run_in_turn() -> None:
+        for run in runs:
+            run.run()
+
+    threading.Thread(target=run_in_turn, daemon=True).start()
 
 
 def pytest_unconfigure(config) -> None:
-    POLICY.stop()
-    REWARD_MODEL.stop()
+    for background in (POLICY, REWARD_MODEL, *BACKGROUND_RUNS.values()):
+        background.stop()
 
 
 @pytest.fixture(scope="session")

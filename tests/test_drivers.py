@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import IN_BACKGROUND, ROOT
+from conftest import BACKGROUND_RUNS, ROOT, BackgroundRun
 
 DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
 
@@ -42,27 +42,27 @@ def make_copy(folder: Path) -> Path:
     return target
 
 
-class QuickRun:
+class QuickRun(BackgroundRun):
     """One undisturbed quick test of every domain by the front door, 5 problems each, in a copy of its own."""
 
-    def start(self) -> None:
+    def start(self) -> subprocess.Popen:
         self.copy = make_copy(Path(tempfile.mkdtemp(prefix="tiding-drivers-")))
-        self.out, self.err = self.copy.parent / "stdout", self.copy.parent / "stderr"
+        self.folder = self.copy / "data/quick"
         env = {**os.environ, "PYTHON": str(self.copy.parent / "counting python"), "RUN": "quick"}
-        with open(self.out, "w") as out, open(self.err, "w") as err:
-            self.process = subprocess.Popen(
-                ["nice", self.copy / "run_math_generation.sh", "0", "3"],
-                cwd=self.copy, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-            )  # fmt: skip
+        command = ["nice", self.copy / "run_math_generation.sh", "0", "3"]
+        with open(self.copy.parent / "out", "w") as out, open(self.copy.parent / "err", "w") as err:
+            return subprocess.Popen(
+                command, cwd=self.copy, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            )
 
     def wait(self) -> None:
-        self.returncode = self.process.wait()
-        self.stdout, self.stderr = self.out.read_text(), self.err.read_text()
-        self.folder = self.copy / "data/quick"
+        self.is_over.wait()
+        self.returncode = self.process.returncode
+        self.stdout = (self.copy.parent / "out").read_text()
+        self.stderr = (self.copy.parent / "err").read_text()
 
 
-QUICK_RUN = QuickRun()
-IN_BACKGROUND["quick"] = QUICK_RUN.start
+QUICK_RUN = BACKGROUND_RUNS["quick"] = QuickRun()
 
 
 @pytest.fixture(scope="module")

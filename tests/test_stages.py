@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import IN_BACKGROUND, ROOT, TINY, TINY_RM, stage
+from conftest import BACKGROUND_RUNS, ROOT, TINY, TINY_RM, BackgroundRun, stage
 from lib import models
 from lib.errors import UserError
 from lib.inference import generate, openai_engine
@@ -56,34 +56,34 @@ VALUES = {
 }
 
 
-class FourCommands:
+class FourCommands(BackgroundRun):
     """The four command lines one after the other, each in its folder, each with vLLM in its process."""
 
-    def start(self) -> None:
+    def start(self) -> subprocess.Popen:
         self.output = Path(tempfile.mkdtemp(prefix="tiding-stages-")) / "a b"
+        self.log = self.output.parent / "log"
         script = "set -e\n"
         for folder, command in COMMANDS.values():
             script += f'cd "{ROOT / folder}"\n{command}\n'
         path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
         env = {**os.environ, **VALUES, "PATH": path, "OUTPUT_DIR": str(self.output)}
-        self.process = subprocess.Popen(
-            ["nice", "bash", "-c", script], env=env, text=True, stderr=subprocess.PIPE
-        )
+        with open(self.log, "w") as log:
+            return subprocess.Popen(["nice", "bash", "-c", script], env=env, stderr=log)
 
 
-FOUR_COMMANDS = FourCommands()
-IN_BACKGROUND["four_commands"] = FOUR_COMMANDS.start
+FOUR_COMMANDS = BACKGROUND_RUNS["four_commands"] = FourCommands()
 
 
 @pytest.fixture
 def four_commands() -> FourCommands:
+    FOUR_COMMANDS.is_over.wait()
     yield FOUR_COMMANDS
     shutil.rmtree(FOUR_COMMANDS.output.parent)
 
 
 @pytest.mark.slow
 def test_the_four_command_lines_work_from_any_folder_with_vllm_in_the_process(four_commands):
-    _, stderr = four_commands.process.communicate()
+    stderr = four_commands.log.read_text()
     assert four_commands.process.returncode == 0 and stderr.count(": wrote ") == 4, stderr[-3000:]
     output = four_commands.output
     ranked = json.loads((output / "algebra_ins_7res_armorm.json").read_bytes())
