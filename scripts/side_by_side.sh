@@ -24,6 +24,8 @@ fi
 finish() {
   [[ $watcher ]] || return 0
   kill -TERM "$watcher" 2>/dev/null || true
+  # A terminal that nobody reads from (a stopped ssh) would hold it for ever.
+  timeout 5 tail --pid="$watcher" -f /dev/null || kill -KILL "$watcher" 2>/dev/null || true
   wait
   cat "$TIDING_FAILURES" >&2
   rm "$TIDING_FAILURES"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -193,14 +194,15 @@ def test_every_line_of_a_domain_names_it_and_paths_are_as_the_user_would_type_th
 
 def test_running_it_again_does_nothing_needs_no_server_and_on_a_terminal_shows_one_table(quick):
     copy = quick.copy
+    starts(copy)
     files = sorted(quick.folder.glob("*/*.json"))
     before = {f: f.read_bytes() for f in files if f.name != "dataset_info.json"}
     ours, theirs = pty.openpty()
+    terminal = TerminalReader(ours, theirs)
     env = {**os.environ, "PYTHON": str(copy.parent / "counting python"), "RUN": "quick"}
     again = subprocess.run([copy / "run_math_generation.sh", "0", "3"], cwd=copy, env=env, stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=theirs)  # fmt: skip
-    os.close(theirs)
-    shown = read_all(ours).decode()
+    shown = terminal.result().decode()
     assert again.returncode == 0 and {f: f.read_bytes() for f in before} == before
     assert not starts(copy)
     table = shown[: shown.index("describe_run")]
@@ -208,15 +210,25 @@ def test_running_it_again_does_nothing_needs_no_server_and_on_a_terminal_shows_o
     assert "gen_res:" not in table  # the lines of six domains are in their logs
 
 
-def read_all(terminal: int) -> bytes:
-    """What was written to the other end of a pseudo-terminal, which is closed."""
-    data = b""
-    try:
-        while part := os.read(terminal, 65536):
-            data += part
-    except OSError:  # how Linux reports that the other end is closed
-        pass
-    return data
+class TerminalReader:
+    """Reads a pseudo-terminal while something writes to it: one that nobody reads from is soon full."""
+
+    def __init__(self, ours: int, theirs: int):
+        self.theirs, self.data = theirs, b""
+        self.thread = threading.Thread(target=self.read, args=(ours,), daemon=True)
+        self.thread.start()
+
+    def read(self, ours: int) -> None:
+        try:
+            while part := os.read(ours, 65536):
+                self.data += part
+        except OSError:  # how Linux reports that the other end is closed
+            pass
+
+    def result(self) -> bytes:
+        os.close(self.theirs)
+        self.thread.join(30)
+        return self.data
 
 
 def test_an_error_of_a_domain_stands_on_the_terminal_when_the_live_table_is_gone(copy, tmp_path):
@@ -234,10 +246,10 @@ def test_an_error_of_a_domain_stands_on_the_terminal_when_the_live_table_is_gone
         "POLICY_URL": "http://127.0.0.1:9/v1",
     }
     ours, theirs = pty.openpty()
+    terminal = TerminalReader(ours, theirs)
     driver = subprocess.run([copy / "run_math_generation.sh", "0", "3"], cwd=copy, env=env, stdin=subprocess.DEVNULL,
                             stdout=subprocess.DEVNULL, stderr=theirs)  # fmt: skip
-    os.close(theirs)
-    after = read_all(ours).decode().rpartition("| domain ")[2]
+    after = terminal.result().decode().rpartition("| domain ")[2]
     assert driver.returncode != 0
     for domain in DOMAINS:
         assert re.search(
