@@ -26,10 +26,10 @@ setup: .venv/.lock ## make .venv from the lock of this platform (PLATFORM=cpu or
 .venv/.lock: $(LOCK)
 	@if cmp -s $(LOCK) $@; then touch $@; else scripts/make_venv.sh $(LOCK) "$(PYTHON3)"; fi
 
-quick: setup ## run the tests that need no model, no driver and no GPU (under a minute)
+quick: setup ## run the tests that need no model, no driver and no GPU (a minute or two)
 	.venv/bin/python -m pytest -m "not slow and not gpu"
 
-test: setup ## run all tests, with real drivers and the real vLLM (under 10 minutes on 2 cores)
+test: setup ## run all tests, with real drivers and the real vLLM (about 10 minutes on 2 cores)
 	.venv/bin/python -m pytest
 
 test-gpu: setup ## run the tests that need a GPU
