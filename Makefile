@@ -11,6 +11,8 @@ PYTHON3 ?= python3.11
 PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 LOCK := requirements/$(PLATFORM).txt
 SHELLS = run_math_generation.sh .ci/run $(wildcard scripts/*.sh)
+# Two workers, each with whole files; tests/conftest.py puts those of minutes first.
+PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 MODEL ?= 0
 
 # `make help` prints the lines that start with ##@ as headings, and what stands behind ## of a target.
@@ -27,10 +29,10 @@ setup: .venv/.lock ## make .venv from the lock of this platform (PLATFORM=cpu or
 	@if cmp -s $(LOCK) $@; then touch $@; else scripts/make_venv.sh $(LOCK) "$(PYTHON3)"; fi
 
 quick: setup ## run the tests that need no model, no driver and no GPU (a minute or two)
-	.venv/bin/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test: setup ## run all tests, with real drivers and the real vLLM (about 10 minutes on 2 cores)
-	.venv/bin/python -m pytest
+	$(PYTEST)
 
 test-gpu: setup ## run the tests that need a GPU
 	.venv/bin/python -m pytest -m gpu

@@ -4,11 +4,9 @@ import contextlib
 import importlib
 import io
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import threading
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -70,6 +68,7 @@ def test_data() -> Path:
 
 # What a test waits for if it asks for one of these: a server, a driver's run, a trained model.
 SLOW_FIXTURES = {"policy_url", "reward_url", "quick", "quiet", "trained"}
+# Whole files that train or run drivers, and that `make quick` leaves out.
 SLOW_FILES = {
     "test_drivers",
     "test_make_tiny",
@@ -77,11 +76,26 @@ SLOW_FILES = {
     "test_training_drivers",
     "test_vision",
 }
+# `make test` gives whole files to two workers, in this order: those of minutes first, so that both
+# end at about the same time, and those that need no server while the servers load.
+LONG_FILES = [
+    "test_drivers",
+    "test_training",
+    "test_stages",
+    "test_resume",
+    "test_evals",
+    "test_make_tiny",
+]
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Mark as slow what `make quick` leaves out; the drivers come last, as their run takes longest."""
-    items.sort(key=lambda item: item.path.stem == "test_drivers")
+    """Sort the files by what they take, and mark as slow what `make quick` leaves out."""
+
+    def place(item) -> int:
+        file = item.path.stem
+        return LONG_FILES.index(file) if file in LONG_FILES else len(LONG_FILES)
+
+    items.sort(key=place)
     for item in items:
         if SLOW_FIXTURES & set(item.fixturenames) or item.path.stem in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
@@ -103,103 +117,77 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 class Server:
-    """A real server started as the drivers start it, through serve.sh; it lives until it is stopped."""
+    """A real server started as the drivers start it, through serve.sh, for the whole test run.
 
-    def __init__(self, model: Path, **settings: str):
-        self.model, self.settings = model, settings
-        self.process: subprocess.Popen | None = None
+    All workers of a run ask the same one: the first worker starts it, the others find its address
+    in a file. It ends with the run's main process, however that ends.
+    """
 
-    def start(self) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="tiding-server-"))
-        self.log = folder / "server.log"
-        env = {**os.environ, "LOG": str(self.log), "PYTHON": sys.executable, **self.settings}
-        waiter = [
-            "bash",
-            "-c",
-            'echo "$BASE_URL"; exec cat',
-        ]  # lives until its standard input is closed
-        command = ["nice", ROOT / "scripts/serve.sh", str(self.model), "--", *waiter]
-        self.process = subprocess.Popen(
-            command,
-            env=env,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+    def __init__(self, folder: Path, main_process: int):
+        self.folder, self.main_process = folder, main_process
+
+    def start(self, model: Path, settings: dict[str, str]) -> None:
+        self.folder.mkdir()
+        log = self.folder / "server.log"
+        env = {**os.environ, "LOG": str(log), "PYTHON": sys.executable, **settings}
+        live = 'echo "$BASE_URL" >url.tmp && mv url.tmp url; tail --pid="$1" -f /dev/null'
+        command = ["nice", ROOT / "scripts/serve.sh", model, "--", "bash", "-c", live, "live"]
+        with open(log, "w") as output:
+            self.process = subprocess.Popen(
+                [*command, str(self.main_process)],
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
 
     def url(self) -> str:
-        url = self.process.stdout.readline().strip()
-        assert url, self.log.read_text()[-3000:]
-        return url
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.terminate()
-            self.process.wait(30)
-            shutil.rmtree(self.log.parent)
-            self.process = None
-
-
-class BackgroundRun:
-    """A command of minutes that runs while other tests do, before its own test asks how it ended."""
-
-    def __init__(self):
-        self.is_over = threading.Event()
-        self.process: subprocess.Popen | None = None
-
-    def start(self) -> subprocess.Popen:
-        raise NotImplementedError
-
-    def run(self) -> None:
-        try:
-            self.process = self.start()
-            self.process.wait()
-        finally:  # else the test that waits for it would wait for ever
-            self.is_over.set()
-
-    def stop(self) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
+        """Its address, as soon as it is healthy."""
+        address = self.folder / "url"
+        for _ in range(3000):
+            if address.exists():
+                return address.read_text().strip()
+            time.sleep(0.1)  # until another process has loaded the model
+        pytest.fail(
+            f"no server after 5 minutes: {(self.folder / 'server.log').read_text()[-3000:]}"
+        )
 
 
-POLICY, REWARD_MODEL = Server(TINY), Server(TINY_RM, POOLING="1")
-# What takes long is started as soon as it is known that a test asks for its fixture: the servers at
-# once, the runs one after the other. A test file adds its own, by the name of its fixture.
-SERVERS = {"policy_url": POLICY, "reward_url": REWARD_MODEL}
-BACKGROUND_RUNS: dict[str, BackgroundRun] = {}
-
-
-def pytest_collection_finish(session) -> None:
-    if session.config.option.collectonly:
-        return
+@pytest.fixture(scope="session")
+def servers(request, tmp_path_factory) -> dict[str, Server]:
+    """The servers of a run by the fixture that asks for them; started where a test of the run will."""
+    is_worker = hasattr(request.config, "workerinput")
+    folder = tmp_path_factory.getbasetemp()
+    main_process = os.getpid()
+    if is_worker:
+        folder, main_process = folder.parent, os.getppid()
+    policy = Server(folder / "policy_server", main_process)
+    reward_model = Server(folder / "reward_server", main_process)
     asked_for = set()
-    for item in session.items:
+    for item in request.session.items:
         asked_for.update(item.fixturenames)
-    for fixture, server in SERVERS.items():
-        if fixture in asked_for:
-            server.start()
-    runs = [run for fixture, run in BACKGROUND_RUNS.items() if fixture in asked_for]
-
-    def run_in_turn() -> None:
-        for run in runs:
-            run.run()
-
-    threading.Thread(target=run_in_turn, daemon=True).start()
+    if not is_worker or request.config.workerinput["workerid"] == "gw0":
+        if "policy_url" in asked_for:
+            policy.start(TINY, {})
+        if "reward_url" in asked_for:
+            reward_model.start(TINY_RM, {"POOLING": "1"})
+    return {"policy": policy, "reward model": reward_model}
 
 
-def pytest_unconfigure(config) -> None:
-    for background in (POLICY, REWARD_MODEL, *BACKGROUND_RUNS.values()):
-        background.stop()
+@pytest.fixture(scope="session", autouse=True)
+def start_servers_first(servers) -> None:
+    """They load while the first tests run."""
 
 
 @pytest.fixture(scope="session")
-def policy_url() -> str:
+def policy_url(servers) -> str:
     """The address of one vLLM server of `tiny` for the whole test run."""
-    return POLICY.url()
+    return servers["policy"].url()
 
 
 @pytest.fixture(scope="session")
-def reward_url() -> str:
+def reward_url(servers) -> str:
     """The address of one vLLM server of `tiny-rm` for the whole test run."""
-    return REWARD_MODEL.url()
+    return servers["reward model"].url()

@@ -534,7 +534,7 @@ def test_rows_in_are_rows_out_and_dropped_with_reason_partner_and_score(tmp_path
         "--benchmarks",
         exam,
     )
-    done = stage("clean_ins", *flags, "--audit", 4)
+    done = stage("clean_ins", *flags, "--audit", 4, env={"COLUMNS": "160"})
     assert done.returncode == 0, done.stderr
     assert rows.read(str(tmp_path / "o.json")) == made[:3]
     dropped = rows.read(str(tmp_path / "o.json.dropped.jsonl"))

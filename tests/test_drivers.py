@@ -8,14 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from conftest import BACKGROUND_RUNS, ROOT, BackgroundRun
+from conftest import ROOT
 
 DOMAINS = ("algebra", "calculus", "geometry", "statistics", "number_theory", "discrete")
 
@@ -43,40 +42,10 @@ def make_copy(folder: Path) -> Path:
     return target
 
 
-class QuickRun(BackgroundRun):
-    """One undisturbed quick test of every domain by the front door, 5 problems each, in a copy of its own."""
-
-    def start(self) -> subprocess.Popen:
-        self.copy = make_copy(Path(tempfile.mkdtemp(prefix="tiding-drivers-")))
-        self.folder = self.copy / "data/quick"
-        env = {**os.environ, "PYTHON": str(self.copy.parent / "counting python"), "RUN": "quick"}
-        command = ["nice", self.copy / "run_math_generation.sh", "0", "3"]
-        with open(self.copy.parent / "out", "w") as out, open(self.copy.parent / "err", "w") as err:
-            return subprocess.Popen(
-                command, cwd=self.copy, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
-            )
-
-    def wait(self) -> None:
-        self.is_over.wait()
-        self.returncode = self.process.returncode
-        self.stdout = (self.copy.parent / "out").read_text()
-        self.stderr = (self.copy.parent / "err").read_text()
-
-
-QUICK_RUN = BACKGROUND_RUNS["quick"] = QuickRun()
-
-
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
     """A copy of the project in which nothing has run yet."""
     return make_copy(tmp_path_factory.mktemp("drivers"))
-
-
-@pytest.fixture(scope="module")
-def quick() -> QuickRun:
-    QUICK_RUN.wait()
-    yield QUICK_RUN
-    shutil.rmtree(QUICK_RUN.copy.parent)
 
 
 def run(copy: Path, *command: str, **settings: str) -> subprocess.CompletedProcess:
@@ -89,6 +58,25 @@ def run(copy: Path, *command: str, **settings: str) -> subprocess.CompletedProce
         capture_output=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+class QuickRun:
+    """One undisturbed quick test of every domain by the front door, 5 problems each, in a copy of its own."""
+
+    def __init__(self, folder: Path):
+        self.copy = make_copy(folder)
+        self.folder = self.copy / "data/quick"
+        finished = run(self.copy, "run_math_generation.sh", "0", "3", RUN="quick")
+        self.returncode, self.stdout, self.stderr = (
+            finished.returncode,
+            finished.stdout,
+            finished.stderr,
+        )
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory) -> QuickRun:
+    return QuickRun(tmp_path_factory.mktemp("quick"))
 
 
 def starts(copy: Path) -> list[str]:

@@ -1,18 +1,15 @@
-"""The four stages as a user calls them: the seed's own command lines, a shortfall, and servers of other makes."""
+"""The four stages as a user calls them: the Magpie pipeline's command lines, a shortfall, servers of other makes."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-from conftest import BACKGROUND_RUNS, ROOT, TINY, TINY_RM, BackgroundRun, stage
+from conftest import ROOT, TINY, TINY_RM, stage
 from lib import models
 from lib.errors import UserError
 from lib.inference import generate, openai_engine
@@ -56,36 +53,17 @@ VALUES = {
 }
 
 
-class FourCommands(BackgroundRun):
-    """The four command lines one after the other, each in its folder, each with vLLM in its process."""
-
-    def start(self) -> subprocess.Popen:
-        self.output = Path(tempfile.mkdtemp(prefix="tiding-stages-")) / "a b"
-        self.log = self.output.parent / "log"
-        script = "set -e\n"
-        for folder, command in COMMANDS.values():
-            script += f'cd "{ROOT / folder}"\n{command}\n'
-        path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-        env = {**os.environ, **VALUES, "PATH": path, "OUTPUT_DIR": str(self.output)}
-        with open(self.log, "w") as log:
-            return subprocess.Popen(["nice", "bash", "-c", script], env=env, stderr=log)
-
-
-FOUR_COMMANDS = BACKGROUND_RUNS["four_commands"] = FourCommands()
-
-
-@pytest.fixture
-def four_commands() -> FourCommands:
-    FOUR_COMMANDS.is_over.wait()
-    yield FOUR_COMMANDS
-    shutil.rmtree(FOUR_COMMANDS.output.parent)
-
-
 @pytest.mark.slow
-def test_the_four_command_lines_work_from_any_folder_with_vllm_in_the_process(four_commands):
-    stderr = four_commands.log.read_text()
-    assert four_commands.process.returncode == 0 and stderr.count(": wrote ") == 4, stderr[-3000:]
-    output = four_commands.output
+def test_the_four_command_lines_work_from_any_folder_with_vllm_in_the_process(tmp_path):
+    output = tmp_path / "a b"
+    script = "set -e\n"
+    for folder, command in COMMANDS.values():
+        script += f'cd "{ROOT / folder}"\n{command}\n'
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    env = {**os.environ, **VALUES, "PATH": path, "OUTPUT_DIR": str(output)}
+    result = subprocess.run(["bash", "-c", script], env=env, text=True, capture_output=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stderr.count(": wrote ") == 4
     ranked = json.loads((output / "algebra_ins_7res_armorm.json").read_bytes())
     assert len(ranked) == 6
     assert all(
