@@ -24,12 +24,31 @@ from lib.output import Output
         pytest.param("a.jsonl", b'{"instruction": "\xff"}\n', r"a.jsonl:1: not UTF-8", id="bytes that are no UTF-8"),
         pytest.param("a.json", b'[\n{"instruction": "\xff"}\n]', r"a.json:2: not UTF-8", id="an array that is no UTF-8"),
         pytest.param("a.json", b'{"instruction": "x"', r"a.json:1: torn", id="an object for an array"),
+        pytest.param("a.jsonl", b'{"instruction": "x"}\n{"instruction": "\\ud800 y"}\n', r"a.jsonl:2: half a character", id="a lone surrogate in a line"),
+        pytest.param("a.json", b'[\n{"instruction": "x"},\n{"instruction": "y", "a": ["\\uDFFF"]}\n]\n', r"a.json:3: half a character", id="a lone surrogate in an array"),
+        pytest.param("a.jsonl", b'{"instruction": "x\xed\xa0\x80"}\n', r"a.jsonl:1: not UTF-8", id="a lone surrogate as bytes"),
+        pytest.param("a.jsonl", b'{"instruction": "x"}\n{"instruction": "y", "score": NaN}\n', r"a.jsonl:2: NaN is no number in JSON; make it again, or mend that line", id="NaN in a line"),
+        pytest.param("a.jsonl", b'{"instruction": "y", "score": -Infinity}\n', r"a.jsonl:1: -Infinity is no number", id="an infinity in a line"),
+        pytest.param("a.jsonl", b'{"instruction": "y", "score": 1e999}\n', r"a.jsonl:1: 1e999 is no number", id="a number too large for a float"),
+        pytest.param("a.json", b'[\n{"instruction": "x"},\n{"instruction": "NaN", "scores": [1, NaN]},\n{"instruction": "z"}\n]\n', r"a.json:3: NaN is no number", id="NaN in an array"),
+        pytest.param("a.json", b'[{"instruction": "x"}, {"instruction": "y"},\n  {\n    "instruction": "z",\n    "score": Infinity\n  }]', r"a.json:2: Infinity is no number", id="an infinity in an array of another layout: where its row begins"),
     ],
 )  # fmt: skip
 def test_a_bad_input_names_file_and_line(tmp_path, name, data, says):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(UserError, match=says):
-        rows.read(str(tmp_path / name), need=("instruction",))
+    for read in (rows.read, lambda *args, **keys: list(rows.stream(*args, **keys))):
+        with pytest.raises(UserError, match=says) as e:
+            read(str(tmp_path / name), need=("instruction",))
+        assert "\n" not in str(e.value)
+
+
+def test_pairs_of_surrogates_and_words_that_look_like_numbers_are_text(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"t": "\\ud83d\\ude00 NaN \\\\udine Infinity", "n": 1e300}\n'
+    )
+    expected = [{"t": "\U0001f600 NaN \\udine Infinity", "n": 1e300}]
+    assert rows.read(str(tmp_path / "a.jsonl")) == expected
+    assert [row for _, row in rows.stream(str(tmp_path / "a.jsonl"))] == expected
 
 
 def test_a_missing_input_that_is_still_growing_says_so(tmp_path):
@@ -38,15 +57,39 @@ def test_a_missing_input_that_is_still_growing_says_so(tmp_path):
         rows.read(str(tmp_path / "a.json"))
 
 
-@pytest.mark.parametrize(
-    "text", ["a\nb", "\u2028\u2029\x85", '"\\frac{1}{2}"', "\ud800 alone", "🐦", "\x00"]
-)
+@pytest.mark.parametrize("text", ["a\nb", "\u2028\u2029\x85", '"\\frac{1}{2}"', "🐦", "\x00"])
 def test_any_text_comes_back_as_it_was_and_stays_on_its_line(tmp_path, text):
     out = make(tmp_path)
     out.add(0, {"instruction": text})
     out.finish(1)
     assert rows.read(str(out.path)) == [{"instruction": text}]
     assert out.path.read_bytes().count(b"\n") == 3
+
+
+@pytest.mark.parametrize(
+    "text, written",
+    [
+        pytest.param("4 \ud800", "4 \ufffd", id="cut off inside a character"),
+        pytest.param("\udc00 4", "\ufffd 4", id="the second half alone"),
+        pytest.param(
+            "\ud83d\ude00 4 \ud83d", "\U0001f600 4 \ufffd", id="two halves are a character"
+        ),
+    ],
+)
+def test_half_a_character_of_a_servers_answer_is_written_as_vllm_writes_it(tmp_path, text, written):
+    out = make(tmp_path)
+    out.add(0, {"response": text})
+    out.add(1, {"response": text}, "empty")
+    out.finish(2)
+    assert rows.read(str(out.path)) == [{"response": written}]
+    assert rows.read(str(out.dropped_path)) == [{"why": "empty", "response": written}]
+
+
+def test_a_figure_that_is_no_number_is_one_line_and_the_file_stays(tmp_path):
+    rows.write_json(tmp_path / "f.json", {"accuracy": 1.0})
+    with pytest.raises(UserError, match="f.json: a figure is NaN or infinite; nothing is written"):
+        rows.write_json(tmp_path / "f.json", {"accuracy": float("nan")})
+    assert rows.read_object(tmp_path / "f.json") == {"accuracy": 1.0}
 
 
 def make(tmp_path, **settings) -> Output:

@@ -100,18 +100,12 @@ class _Queue:
         return self._ahead.popleft()
 
 
-def within_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
-    """`sampling` lowered to the model's limits, and a UserError if no prompt fits beside it.
-
-    `kind` says which limits: those of problems (`ins`) or of answers (`res`).
-    """
-    sampling = lower_to_limits(model, sampling, kind)
-    check_room(model, sampling)
-    return sampling
-
-
 def lower_to_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
-    """`sampling` within the model's limits; what had to be lowered is reported."""
+    """`sampling` within the model's limits; what had to be lowered is reported.
+
+    `kind` says which limits: those of problems (`ins`) or of answers (`res`). A stage remembers what
+    this returns as its settings: it is what the rows are made with.
+    """
     limits = {
         "temperature": model.max_temperature,
         "max_tokens": getattr(model, f"max_tokens_{kind}"),
