@@ -1,13 +1,16 @@
 """Rows in files: the line that is wrong is named, a torn end is dropped, changed settings are refused, nothing vanishes."""
 
+import errno
+import fcntl
 import json
 import os
 
 import pytest
 
-from lib import rows
+from lib import output, rows
 from lib.errors import UserError
 from lib.output import Output
+from lib.output_folder import OutputFolder
 
 
 @pytest.mark.parametrize(
@@ -155,7 +158,13 @@ def test_overwrite_starts_again(tmp_path):
     out.add(0, {})
     out.finish(1)
     again = Output(str(out.path), "stage", {"temperature": 0.8}, overwrite=True)
-    assert not again.finished and not out.path.exists()
+    assert not again.finished and out.path.exists()  # it stays until there is something to write
+    again.open({})
+    assert not out.path.exists() and not out.dropped_path.exists() and len(again) == 0
+    again.add(0, {"n": 2})
+    again.finish(1)
+    assert rows.read(str(out.path)) == [{"n": 2}]
+    assert json.loads(out.meta_path.read_bytes())["settings"] == {"temperature": 0.8}
 
 
 def test_an_input_with_other_contents_is_refused_but_may_move(tmp_path):
@@ -218,3 +227,126 @@ def test_rows_written_in_one_go_have_each_id_once(tmp_path):
     )
     assert rows.read(str(out.path)) == [{"id": "a", "n": 1}]
     assert out.meta["dropped"] == {"empty": 1, "repeat": 1}
+
+
+def test_overwrite_does_not_touch_what_another_process_is_writing(tmp_path):
+    out = make(tmp_path)
+    out.add(0, {"n": 0})
+    again = Output(str(out.path), "stage", {"temperature": 0.8}, overwrite=True)
+    with pytest.raises(UserError, match="being written by another process; wait for it or stop it"):
+        again.open({})
+    out.add(1, {"n": 1})
+    out.finish(2)
+    assert rows.read(str(out.path)) == [{"n": 0}, {"n": 1}]
+    assert json.loads(out.meta_path.read_bytes())["settings"] == {"temperature": 0.05}
+
+
+def test_a_finished_file_that_is_being_made_anew_keeps_its_part(tmp_path):
+    finished = make(tmp_path)
+    finished.add(0, {"n": 0})
+    finished.finish(1)
+    growing = output.hold(finished.part)  # of a process with --overwrite, just begun
+    assert make(tmp_path).finished and finished.part.exists()
+    os.close(growing)
+    assert make(tmp_path).finished and not finished.part.exists()
+
+
+def test_who_waited_for_a_file_that_is_finished_now_is_told_so(tmp_path, monkeypatch):
+    real_lock = fcntl.flock
+
+    def lock_late(descriptor: int, operation: int) -> None:
+        (tmp_path / "o.json.part").unlink()  # what the other process does at its end
+        real_lock(descriptor, operation)
+
+    monkeypatch.setattr(output.fcntl, "flock", lock_late)
+    with pytest.raises(UserError, match="was finished by another process just now; run the same"):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize("fault", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_said_once_and_survived(
+    tmp_path, monkeypatch, capsys, fault
+):
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(output.fcntl, "flock", no_locks)
+    out = make(tmp_path)
+    out.add(0, {"n": 0})
+    out.finish(1)
+    folder = OutputFolder(str(tmp_path / "m"), "stage", {})
+    folder.open()
+    folder.finish(lambda whole: None)
+    said = capsys.readouterr().err
+    assert said.count("has no locks") == 2 and said.count("o.json.part has no locks") == 1
+    assert make(tmp_path).finished and (tmp_path / "m").is_dir()
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b'{"stage": "st', id="torn"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"{}", id="without a key"),
+        pytest.param(b'{"stage": "stage", "settings": [], "inputs": {}, "seconds": 0}', id="settings that are a list"),
+        pytest.param(b"\xff", id="not UTF-8"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("finished", [False, True], ids=["while it grows", "when it is finished"])
+def test_a_meta_file_that_a_kill_or_an_editor_spoilt_is_one_line(tmp_path, meta, finished):
+    out = make(tmp_path)
+    out.add(0, {"n": 0})
+    if finished:
+        out.finish(1)
+    out.meta_path.unlink()
+    if meta is not None:
+        out.meta_path.write_bytes(meta)
+    with pytest.raises(UserError, match="exists but its o.json.meta.json cannot be read; use ano"):
+        make(tmp_path)
+
+
+def test_a_kill_between_the_first_two_files_leaves_nothing_to_be_asked_about(tmp_path):
+    (tmp_path / "o.json.part").touch()
+    out = make(tmp_path)
+    out.add(0, {"n": 0})
+    out.finish(1)
+    assert out.path.exists()
+
+
+@pytest.mark.parametrize("line", [b"{}", b"1", b'{"row": {}}', b"[]"])
+def test_a_line_of_a_part_that_is_no_row_is_named(tmp_path, line):
+    out = make(tmp_path)
+    out.add(0, {"n": 0})
+    os.close(out._descriptor)
+    with open(out.part, "ab") as part_file:
+        part_file.write(line + b"\n")
+    with pytest.raises(UserError, match="o.json.part:2: no row; mend that line or use --overwrite"):
+        make(tmp_path)
+
+
+def folder_of(tmp_path, learning_rate: float, overwrite: bool = False) -> OutputFolder:
+    return OutputFolder(str(tmp_path / "m"), "sft", {"learning_rate": learning_rate}, overwrite)
+
+
+def test_two_processes_cannot_make_the_same_folder_and_overwrite_waits_for_the_lock(tmp_path):
+    folder = folder_of(tmp_path, 0.1)
+    folder.open()
+    (folder.part / "train_log.jsonl").write_text("{}")
+    with pytest.raises(UserError, match="m.part/lock is being written by another process"):
+        folder_of(tmp_path, 0.1).open()
+    with pytest.raises(UserError, match="being written by another process"):
+        folder_of(tmp_path, 0.2, overwrite=True).open()
+    assert (folder.part / "train_log.jsonl").exists()
+    os.close(folder._lock)
+    with pytest.raises(UserError, match="was made with learning_rate 0.1, now 0.2"):
+        folder_of(tmp_path, 0.2)
+    folder_of(tmp_path, 0.2, overwrite=True).open()
+    assert sorted(file.name for file in folder.part.iterdir()) == ["lock", "settings.json"]
+
+
+def test_of_the_processes_of_torchrun_the_first_holds_the_folder(tmp_path, monkeypatch):
+    folder_of(tmp_path, 0.1).open()
+    monkeypatch.setenv("RANK", "1")
+    folder_of(tmp_path, 0.1).open()

@@ -103,8 +103,8 @@ class _Queue:
 def lower_to_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
     """`sampling` within the model's limits; what had to be lowered is reported.
 
-    `kind` says which limits: those of problems (`ins`) or of answers (`res`). A stage remembers what
-    this returns as its settings: it is what the rows are made with.
+    `kind` says which limits: those of problems (`ins`) or of answers (`res`). What this returns is
+    what a stage remembers as its settings, because the rows are made with it.
     """
     limits = {
         "temperature": model.max_temperature,
