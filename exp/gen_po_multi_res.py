@@ -34,7 +34,7 @@ def main(
     if num_responses < 1:
         raise UserError(f"--num_responses {num_responses} is out of range")
     model = models.find(model_path)
-    sampling = generate.lower_to_limits(model, sampling)
+    typed, sampling = sampling, generate.limited(model, sampling)
     if num_responses > 1 and sampling.temperature == 0:
         same = f"--temperature 0 gives {num_responses} times the same answer"
         raise UserError(f"{same}; use 0.8, or --num_responses 1")
@@ -45,6 +45,7 @@ def main(
     if out.announce(what):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
+    generate.report_lowered(model, typed, sampling)
     generate.check_room(model, sampling)
 
     def make_request(key: int) -> Request:
