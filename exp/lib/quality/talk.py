@@ -84,29 +84,34 @@ _REFUSAL = _opens_with(
     rf"{_I_AM} not {_any('programmed designed allowed permitted comfortable capable')}\b",
     rf"{_DECLINES} (?:help|assist)\b(?! (?:but|wondering|noticing|thinking))",
     rf"{_DECLINES} {_WORKS_ON} (?:{_THIS}|any|math|the (?:problem|question|request|task))\b",
-    rf"{_DECLINES} {_PROVIDES} (?:\w+ )?{_IS_ASKED_FOR}\b",
-    rf"{_DECLINES} {_any('fulfil comply engage discuss respond access view')}",
     rf"{_DECLINES} see (?:the|any|an?|your) {_any('image attach problem question')}",
-    rf"i (?:do not|don't) have {_any('enough access personal the_ability the_information')}\b",
-    rf"i (?:do not|don't) have (?:an?|any|the) {_any('problem question information capability')}\b",
     r"i (?:do not|don't) understand(?=[.,!]| what you| your| the (?:question|request|message))",
     rf"i (?:do not|don't) see (?:an?|any|the|your) (?:\w+ )?{_any('problem question image')}",
-    rf"i (?:do not|don't) (?:feel comfortable|{_any('provide generate create engage discuss')})\b",
-    rf"i (?:do not|don't) {_any('answer help assist')}\b(?! \d)",
     r"i (?:must|have to|need to)(?: respectfully| politely)? (?:refuse|decline)",
     r"as an? (?:\w+ )?(?:ai|artificial intelligence)(?:,| i\b)",
     rf"as an? (?:\w+ )?ai (?:language |text )?{_any('model assistant system tool chatbot')}\b",
     rf"as an ai {_any('developed created trained designed made')}\b",
     r"as a (?:large |text-based )?(?:language model|chatbot)\b",
     rf"{_I_AM} (?:just |only )?an? (?:ai|(?:large )?language model|chatbot)\b",
+    r"i apologi[sz]e\b",
+    r"(?:my |our )?apologies\b",
+    r"it(?:'s| is| would be) not (?:possible|appropriate) for me\b",
+)
+
+# So may one tell who cannot give the 5 children 3 apples each: these count only in a first sentence
+# without mathematics.
+_REFUSAL_OR_STORY = _opens_with(
+    rf"{_DECLINES} {_PROVIDES} (?:\w+ )?{_IS_ASKED_FOR}\b",
+    rf"{_DECLINES} {_any('fulfil comply engage discuss respond access view')}",
+    rf"i (?:do not|don't) have {_any('enough access personal the_ability the_information')}\b",
+    rf"i (?:do not|don't) have (?:an?|any|the) {_any('problem question information capability')}\b",
+    rf"i (?:do not|don't) (?:feel comfortable|{_any('provide generate create engage discuss')})\b",
+    rf"i (?:do not|don't) {_any('answer help assist')}\b",
     r"(?:unfortunately|regrettably),? (?:i|we) (?:am |'m |was |were )?"
     + _any(
         "cannot can't can_not couldn't unable not do_not don't find_no(?:thing)? have_no have_to"
     )
     + r"\b",
-    r"i apologi[sz]e\b",
-    r"(?:my |our )?apologies\b",
-    r"it(?:'s| is| would be) not (?:possible|appropriate) for me\b",
 )
 
 # The assistant speaks: no problem begins so, whatever follows.
@@ -125,31 +130,30 @@ _REPLY = _opens_with(
     r"(?: for you\b| to solve\b|\s*[:.!])",
     rf"{_PRAISE} {_any('question problem choice job work')}\b",
     rf"(?:that|this)(?:'s| is) an? {_PRAISE} {_any('question problem one choice')}\b",
-    r"i(?:'d| would) (?:love|be (?:more than )?(?:happy|glad|delighted|pleased)) to\b",
+    r"i(?:'d| would) be (?:more than )?(?:happy|glad|delighted|pleased) to\b",
     rf"{_I_AM} (?:always |very |so |more than )?{_any('happy glad delighted excited ready here')} "
-    rf"(?:to|for) {_any('help assist you answer provide support share solve hear discuss')}",
+    rf"(?:to|for) {_any('help assist you answer hear discuss')}",
     r"i (?:can|could|will|would)(?: certainly| definitely| gladly| also| try to)? "
-    + _any("help_you assist_you provide_you give_you do_my_best")
+    + _any("help_you assist_you provide_you do_my_best")
     + r"\b",
     r"i'll "
     + _any("help provide do_my_best give_you create generate be_happy be_glad solve")
     + r"\b",
-    rf"(?:{_I_AM}|my name is|this is) (?:{_CHATBOT}|(?:an?|your)(?: \w+){{0,3}} {_ASSISTANT})\b",
+    rf"(?:{_I_AM}|my name is) (?:{_CHATBOT}|(?:an?|your)(?: \w+){{0,3}} {_ASSISTANT})\b",
     rf"you are (?:a helpful|an ai|{_CHATBOT})\b",
-    rf"(?:how|what)(?: else)? {_any('can may could should')} i {_any('help assist do_for')}\b",
-    r"how(?:'re| are) you\b",
+    r"how(?:'re| are) you(?: doing\b| today\b|\s*[?.!,])",
     _any("how's_it_going what's_up (?:it's_)?nice_to_meet_you who_are_you what_is_your_name")
     + r"\b",
-    r"the user " + _any("wants is_asking asked asks has needs would_like said just") + r"\b",
+    r"the user " + _any("wants is_asking asked asks would_like") + r"\b",
     rf"(?:let's|let us) {_any('solve tackle work_through')} (?:this|it|the problem)\b",
     rf"(?:let's|let us) {_any('break_(?:this|it)_down get_started dive_in think_step_by_step')}\b",
     rf"let me {_any('think see help explain give show solve clarify start try')}\b",
     rf"to {_any('solve answer tackle approach')} this\b",
-    r"(?:the )?(?:final |correct )?(?:answer|solution)(?: is\b|\s*:)",
+    r"(?:the )?(?:final |correct )?answer(?: is\b|\s*:)",
+    r"(?:the )?solution\s*:",
     r"step 1\b",
     r"(?:please )?(?:note\W+)?i can only " + _any("help assist answer provide discuss") + r"\b",
     r"i hope (?:this|that|you|it)\b",
-    r"welcome (?:to|back)\b[^.!?\n]{0,60}(?:[.!]|quiz|session|class|lesson)",
 )
 # The assistant speaks, or somebody wants a problem and states none. As the same words may open a
 # problem (`Could you give me the details of the proof that …`), they count only where a message has
@@ -170,6 +174,10 @@ _EMPTY_TALK = _opens_with(
     rf"(?:{_SOMEBODY}|do you|would you|i want you to|i(?:'d| would) like you to) "
     rf"(?:{_INVENT}|ask|have|know|like){_WITHIN_SENTENCE}(?:{_PROBLEM}|topics?|hints?|me to|"
     r"to (?:try|learn|see|know|practice))\b",
+    r"welcome (?:to|back)\b[^.!?\n]{0,60}(?:[.!]|quiz|session|class|lesson)",
+    rf"(?:how|what)(?: else)? {_any('can may could should')} i {_any('help assist do_for')}\b",
+    r"i(?:'d| would) love to\b",
+    r"i(?:'ll| will| can) give you\b",
     r"(?:do you want|would you like) (?:me|to)\b",
     r"i want you to act\b",
     r"what (?:do you mean|are you asking)\b",
@@ -224,7 +232,11 @@ _MATHEMATICS = re.compile(r"[$\\=<>^≤≥≠≈√∫∑∏∞×÷±]|\d")
 
 def is_refusal(text: str) -> bool:
     """Whether a model declines by its first words."""
-    return _REFUSAL.match(_without_greetings(_opening(text))) is not None
+    message = _without_greetings(_opening(text))
+    if _REFUSAL.match(message):
+        return True
+    first_sentence = re.split(r"[.?!\n]", message)[0]
+    return bool(_REFUSAL_OR_STORY.match(message)) and not _MATHEMATICS.search(first_sentence)
 
 
 def is_talk(text: str) -> bool:
