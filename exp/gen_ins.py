@@ -117,12 +117,14 @@ def main(
         raise UserError(f"--total_prompts {total_prompts}: at least 1 row must be asked for")
     model = models.find(model_path)
     system_prompt = models.domain(model, domain).system_prompt
+    typed, sampling = sampling, generate.limited(model, sampling, kind="ins")
     settings = {"model": models.identity(model), "domain": domain, "system_prompt": system_prompt}
     settings |= {"total_prompts": total_prompts, **asdict(sampling), "seed": seed}
     out = Output(save_path, "gen_ins", settings, overwrite=overwrite)
     if out.announce(f"{total_prompts:,} {domain} problems with {model.name}"):
         return
-    sampling = generate.within_limits(model, sampling, kind="ins")
+    generate.report_lowered(model, typed, sampling)
+    generate.check_room(model, sampling)
     out.open(provenance.notes(where.engine), total=total_prompts)
     attempts = Attempts(out, total_prompts)
     if not attempts.is_over():

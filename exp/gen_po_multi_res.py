@@ -33,10 +33,11 @@ def main(
 ):
     if num_responses < 1:
         raise UserError(f"--num_responses {num_responses} is out of range")
+    model = models.find(model_path)
+    typed, sampling = sampling, generate.limited(model, sampling)
     if num_responses > 1 and sampling.temperature == 0:
         same = f"--temperature 0 gives {num_responses} times the same answer"
         raise UserError(f"{same}; use 0.8, or --num_responses 1")
-    model = models.find(model_path)
     settings = {"model": models.identity(model), **asdict(sampling)}
     settings |= {"num_responses": num_responses, "seed": seed}
     out = Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
@@ -44,7 +45,8 @@ def main(
     if out.announce(what):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
-    sampling = generate.within_limits(model, sampling)
+    generate.report_lowered(model, typed, sampling)
+    generate.check_room(model, sampling)
 
     def make_request(key: int) -> Request:
         prompt = user_turn(instructions[key]["instruction"])

@@ -29,12 +29,14 @@ def main(
     overwrite: bool = False,
 ):
     model = models.find(model_path)
+    typed, sampling = sampling, generate.limited(model, sampling)
     settings = {"model": models.identity(model), **asdict(sampling), "seed": seed}
     out = Output(save_path, "gen_res", settings, (ins_data_path,), overwrite)
     if out.announce(f"one answer to each row of {shown_path(ins_data_path)} with {model.name}"):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
-    sampling = generate.within_limits(model, sampling)
+    generate.report_lowered(model, typed, sampling)
+    generate.check_room(model, sampling)
 
     def make_request(key: int) -> Request:
         prompt = user_turn(instructions[key]["instruction"])

@@ -56,7 +56,7 @@ def test_all_that_fails_is_named_and_the_exit_code_says_so(tmp_path, monkeypatch
     out, err = capsys.readouterr()
     assert len(err.splitlines()) == len(fetch_data.SOURCES)
     assert err.startswith("fetch_data: error: gsm8k/train.jsonl: ")
-    assert "answer_equivalence, model_outputs, ocr" in out
+    assert "answer_equivalence, judge, model_outputs, ocr" in out
 
 
 def test_the_readme_has_the_checksum_and_the_commit_of_every_file_that_is_fetched():

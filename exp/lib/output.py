@@ -5,6 +5,7 @@ order of finishing. Only `Output.finish` creates `X.json`, with the rows in the 
 so a kill at any byte costs the rows in flight and nothing else.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -18,6 +19,12 @@ from lib import progress
 from lib.errors import UserError
 from lib.progress import say, shown_path
 from lib.rows import dumps, sha256, write_json
+
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of some network file systems
+HELD = (errno.EWOULDBLOCK, errno.EACCES)  # by another process
+# What a rerun reads of a meta file, and what only a finished file's has.
+META_KEYS = {"stage": str, "settings": dict, "inputs": dict, "seconds": (int, float)}
+FINISHED_KEYS = {"rows_out": int, "dropped": dict}
 
 
 class Output:
@@ -44,13 +51,11 @@ class Output:
         self.dropped: Counter[str] = Counter()  # rows so far, by the reason why they were dropped
         self._records: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, reason
         self._descriptor: int | None = None
-        if overwrite:
-            for old_file in (self.path, self.part, self.meta_path, self.dropped_path):
-                old_file.unlink(missing_ok=True)
-        self.meta = self._remembered_meta()
-        self.finished = self.path.exists()
+        self._overwrite = overwrite  # what is there stays until `open` holds it
+        self.meta = {} if overwrite else self._remembered_meta()
+        self.finished = self.path.exists() and not overwrite
         if self.finished:
-            self.part.unlink(missing_ok=True)  # left by a kill between the last rename and unlink
+            _remove_leftover(self.part)
 
     def announce(self, what: str) -> bool:
         """Say in the first second what will be made; True if it is there already."""
@@ -63,21 +68,21 @@ class Output:
     def open(self, notes: dict | None = None, total: int | None = None) -> None:
         """Create or resume `.part`; a torn last line is cut off. One process at a time holds it.
 
+        With --overwrite what was there before is removed once this process holds it, not earlier.
         `notes` is remembered but may differ in a later session (engine, versions, hardware);
         `total` is how many rows are expected, for those who watch the file grow.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.part.exists():
+        self._descriptor = hold(self.part)
+        if self._overwrite:
+            self._remove_old_files()
+        if os.fstat(self._descriptor).st_size == 0:
             self.meta = {**self.made_by, "notes": notes or {}, "seconds": 0.0}
             if total is not None:
                 self.meta["rows_expected"] = total
             write_json(self.meta_path, self.meta)
-        self._descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            advice = "wait for it or stop it"
-            raise UserError(f"{self.part} is being written by another process; {advice}") from None
+        else:  # another process may have begun it after this one looked
+            self.meta = self._remembered_meta()
         self._end = self._read_part()
         os.ftruncate(self._descriptor, self._end)
         self.resumed = len(self._records)
@@ -211,16 +216,22 @@ class Output:
         """The last line of a stage: what it wrote."""
         say(f"wrote {shown_path(self.path)}: {self.summary()}")
 
+    def _remove_old_files(self) -> None:
+        """Empty `.part`, which is held, and remove the file of an earlier run.
+
+        Its meta file is replaced by the new one in one step, so that no moment leaves a file with
+        another's settings.
+        """
+        os.ftruncate(self._descriptor, 0)
+        self.path.unlink(missing_ok=True)
+        self.dropped_path.unlink(missing_ok=True)
+
     def _remembered_meta(self) -> dict:
         """The meta file of an earlier session; UserError if that one had other settings."""
-        if not (self.path.exists() or self.part.exists()):
+        begun = self.part.exists() and (self.part.stat().st_size > 0 or self.meta_path.exists())
+        if not (self.path.exists() or begun):
             return {}
-        try:
-            old_meta = json.loads(self.meta_path.read_bytes())
-        except (OSError, ValueError):
-            unreadable = f"exists but its {self.meta_path.name} cannot be read"
-            advice = "use another --save_path or --overwrite"
-            raise UserError(f"{self.path} {unreadable}; {advice}") from None
+        old_meta = self._read_meta()
         differences = changed_settings(
             {"stage": old_meta["stage"], **old_meta["settings"]},
             {"stage": self.made_by["stage"], **self.made_by["settings"]},
@@ -231,6 +242,20 @@ class Output:
         refuse_changes(self.path, differences)
         return old_meta
 
+    def _read_meta(self) -> dict:
+        """The meta file that is there; UserError if it is missing, torn or not one of a stage."""
+        needed_keys = META_KEYS | (FINISHED_KEYS if self.path.exists() else {})
+        try:
+            meta = json.loads(self.meta_path.read_bytes())
+            is_whole = all(isinstance(meta[key], kind) for key, kind in needed_keys.items())
+        except (OSError, ValueError, KeyError, TypeError):
+            is_whole = False
+        if not is_whole:
+            unreadable = f"exists but its {self.meta_path.name} cannot be read"
+            advice = "use another --save_path or --overwrite"
+            raise UserError(f"{self.path} {unreadable}; {advice}")
+        return meta
+
     def _read_part(self) -> int:
         """Note the finished rows of `.part`; returns the offset behind the last whole line."""
         offset = 0
@@ -240,10 +265,10 @@ class Output:
                     break
                 try:
                     record = json.loads(line)
-                except ValueError:
+                    self._note(record["key"], offset, record.get("why"))
+                except (ValueError, KeyError, TypeError):
                     advice = "mend that line or use --overwrite"
-                    raise UserError(f"{self.part}:{line_number}: not JSON; {advice}") from None
-                self._note(record["key"], offset, record.get("why"))
+                    raise UserError(f"{self.part}:{line_number}: no row; {advice}") from None
                 offset += len(line)
         return offset
 
@@ -251,6 +276,55 @@ class Output:
         self._records[key] = (offset, reason)
         if reason:
             self.dropped[reason] += 1
+
+
+def hold(path: Path) -> int:
+    """Open a file to append to it, and hold it against other processes; returns its descriptor.
+
+    UserError if another process holds it. A file system without locks is reported and survived.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        if e.errno in NO_LOCKS:
+            place = f"the file system of {shown_path(path)} has no locks ({e.strerror})"
+            say(f"{place}: take care that no second process writes it")
+            return descriptor
+        os.close(descriptor)
+        if e.errno not in HELD:
+            raise
+        advice = "wait for it or stop it"
+        raise UserError(f"{path} is being written by another process; {advice}") from None
+    if not _is_at(path, descriptor):
+        os.close(descriptor)
+        advice = "run the same command again"
+        raise UserError(f"{path} was finished by another process just now; {advice}")
+    return descriptor
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file still has its name: who held it before may have removed it."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_leftover(part: Path) -> None:
+    """Remove a `.part` that a kill left between the last rename and its removal.
+
+    One that another process holds stays: that one was started with --overwrite.
+    """
+    if not part.exists():
+        return
+    with open(part, "rb") as leftover:
+        try:
+            fcntl.flock(leftover, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            if e.errno in HELD:
+                return
+        part.unlink()
 
 
 class _RowWriter:

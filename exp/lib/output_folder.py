@@ -10,12 +10,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lib.output import changed_settings, refuse_changes
+from lib.output import changed_settings, hold, refuse_changes
 from lib.progress import say, shown_path
 from lib.rows import read_object, write_json
 
 COMPLETE = "complete.json"  # written last: transformers takes a half-written checkpoint for whole
 SETTINGS = "settings.json"
+LOCK = "lock"  # in X.part/, held by the process that makes X
 
 
 class OutputFolder:
@@ -24,14 +25,13 @@ class OutputFolder:
     def __init__(self, save_path: str, stage: str, settings: dict, overwrite: bool = False):
         self.path, self.part = Path(save_path), Path(f"{save_path}.part")
         self.settings = {"stage": stage, **settings}
-        if overwrite:
-            shutil.rmtree(self.part, ignore_errors=True)
+        self._overwrite = overwrite  # what is there stays until `open` holds it
+        self._lock: int | None = None
         self.finished = self.path.exists() and not overwrite
-        existing = self.path if self.finished else self.part
-        if existing.exists():
-            # The embedded models' settings name no stage: one more key would change their identity.
-            old_settings = {"stage": stage} | (read_object(existing / SETTINGS) or {})
-            refuse_changes(existing, changed_settings(old_settings, self.settings))
+        if self.finished:
+            self._compare_settings(self.path)
+        elif (self.part / SETTINGS).exists() and not overwrite:
+            self._compare_settings(self.part)
 
     def announce(self, what: str) -> bool:
         """Say in the first second what will be made; True if it is there already."""
@@ -42,12 +42,30 @@ class OutputFolder:
         return self.finished
 
     def open(self) -> None:
-        """Create `X.part/` with its settings, and remove checkpoints that a kill left torn."""
+        """Create `X.part/` with its settings, and remove checkpoints that a kill left torn.
+
+        One process at a time holds it. With --overwrite what it held is removed only then.
+        """
         self.part.mkdir(parents=True, exist_ok=True)
+        if is_first_rank():
+            self._lock = hold(self.part / LOCK)
+            self._remove_old_files()
+        if (self.part / SETTINGS).exists():  # another process may have begun it in the meantime
+            self._compare_settings(self.part)
         write_json(self.part / SETTINGS, self.settings)
-        for checkpoint in self.part.glob("checkpoint-*"):
-            if not (checkpoint / COMPLETE).exists():
-                shutil.rmtree(checkpoint)
+
+    def _remove_old_files(self) -> None:
+        """Remove torn checkpoints, and with --overwrite all that an earlier run left."""
+        for file in self.part.iterdir():
+            is_torn = file.name.startswith("checkpoint-") and not (file / COMPLETE).exists()
+            if file.name != LOCK and (is_torn or self._overwrite):
+                _remove(file)
+
+    def _compare_settings(self, folder: Path) -> None:
+        """UserError if a folder that is there was made with other settings."""
+        # The embedded models' settings name no stage: one more key would change their identity.
+        old_settings = {"stage": self.settings["stage"]} | (read_object(folder / SETTINGS) or {})
+        refuse_changes(folder, changed_settings(old_settings, self.settings))
 
     def checkpoint(self) -> Path | None:
         """The newest complete checkpoint."""
@@ -69,12 +87,26 @@ class OutputFolder:
         if self.path.exists():  # with --overwrite the old one stays until the new one is whole
             os.replace(self.path, self.part / "old")
         os.replace(whole, self.path)
+        if self._lock is not None:  # an open file cannot be removed from a network file system
+            os.close(self._lock)
         shutil.rmtree(self.part)
         self.finished = True
 
     def done(self, figures: str = "") -> None:
         """The last line of a stage: what it wrote, with its figures if there are any."""
         say(f"wrote {shown_path(self.path)}" + (f": {figures}" if figures else ""))
+
+
+def is_first_rank() -> bool:
+    """Whether this process stands alone, or is the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _remove(file: Path) -> None:
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    else:
+        file.unlink()
 
 
 def _step_of(checkpoint: Path) -> int:

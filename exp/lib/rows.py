@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from lib.errors import UserError
 
@@ -13,9 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def dumps(row: dict) -> bytes:
-    """One row as one line of UTF-8 JSON, without the newline; a lone surrogate stays an escape."""
-    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", errors="backslashreplace")
+    """One row as one line of UTF-8 JSON, without the newline; half a character becomes U+FFFD.
+
+    ValueError for a number that JSON has not, NaN or Infinity.
+    """
+    return _encoded(json.dumps(row, ensure_ascii=False, allow_nan=False))
 
 
 def row_id(*parts: str) -> str:
@@ -59,12 +63,16 @@ def read_placed(path: str, need: tuple[str, ...] = ()) -> list[tuple[str, dict]]
     rows = _parse_array(path, data) if is_array else _parse_lines(path, data)
     if not rows:
         raise UserError(f"{path}: no rows")
+    may_hold_halves = _may_hold_halves(data)
     labels = _line_numbers(data, is_array)
     if len(labels) != len(rows):  # an array that is not laid out as one row a line
         labels = [f"row {number}" for number in range(1, len(rows) + 1)]
     placed_rows = []
     for label, row in zip(labels, rows, strict=True):
         place = f"{path}:{label}"
+        if may_hold_halves and _holds_halves(row):
+            advice = "make it again, or mend that line"
+            raise UserError(f"{place}: half a character (a lone \\ud800 to \\udfff); {advice}")
         placed_rows.append((place, _checked(place, row, need)))
     return placed_rows
 
@@ -92,9 +100,15 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """A value as indented JSON, in one step as `write_whole`."""
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+    """A value as indented JSON, in one step as `write_whole`.
+
+    UserError for NaN or an infinite number, which JSON has not.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    except ValueError:
+        raise UserError(f"{path}: a figure is NaN or infinite; nothing is written") from None
+    write_whole(path, _encoded(text))
 
 
 def write_lines(path: str | Path, rows: list[dict]) -> None:
@@ -113,6 +127,58 @@ def read_object(path: str | Path) -> dict | None:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected an object, found {type(value).__name__}")
     return value
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8. A lone surrogate has no bytes in it: U+FFFD takes its place.
+
+    A server's JSON may hold one, `\\ud800`, where an answer was cut inside a character; vLLM itself
+    writes U+FFFD there.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole.encode("utf-8")
+
+
+class _NoNumber(ValueError):
+    """NaN, Infinity, or a number too large for a float: JSON has none of them."""
+
+
+def _refuse_number(literal: str) -> NoReturn:
+    raise _NoNumber(literal)
+
+
+def _finite(literal: str) -> float:
+    number = float(literal)
+    if math.isinf(number):
+        raise _NoNumber(literal)
+    return number
+
+
+_NEXT_VALUE = re.compile(r"[\s,]*")
+_DECODER = json.JSONDecoder(parse_constant=_refuse_number, parse_float=_finite)
+
+
+def _decode(data: bytes) -> object:
+    """The value in JSON. ValueError: torn, not UTF-8, or a number that JSON has not."""
+    return _DECODER.decode(data.decode(json.detect_encoding(data)))
+
+
+def _may_hold_halves(data: bytes) -> bool:
+    """Whether there is an escape that may be half a character; so may one of a whole pair."""
+    if b"\\u" not in data:  # one search is enough for most: 100 MB take 0.07 s
+        return False
+    return b"\\ud" in data or b"\\uD" in data
+
+
+def _holds_halves(row: object) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _read_bytes(path: str) -> bytes:
@@ -153,11 +219,18 @@ def _stream_lines(path: str) -> Iterator[tuple[int, object]]:
             elif content[:1] in (b"", b"["):
                 raise _OtherLayout
             else:
-                yield line_number, json.loads(content)
+                yield line_number, _decode_row(content)
                 for line_number, content in lines:
-                    yield line_number, json.loads(content)
+                    yield line_number, _decode_row(content)
     except (OSError, ValueError):
         raise _OtherLayout from None
+
+
+def _decode_row(content: bytes) -> object:
+    row = _decode(content)
+    if _may_hold_halves(content) and _holds_halves(row):
+        raise _OtherLayout  # reading the file whole says what is wrong, and where
+    return row
 
 
 def _filled_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -177,7 +250,7 @@ def _array_lines(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, obje
                 return
             raise _OtherLayout
         row_may_follow = content.endswith(b",")
-        yield line_number, json.loads(content.removesuffix(b","))
+        yield line_number, _decode_row(content.removesuffix(b","))
     raise _OtherLayout  # the closing bracket is missing
 
 
@@ -204,13 +277,31 @@ def _is_list_of_texts(value: object) -> bool:
 
 def _parse_array(path: str, data: bytes) -> list:
     try:
-        return json.loads(data)
+        return _decode(data)
     except UnicodeDecodeError as e:
         line_number = data[: e.start].count(b"\n") + 1
         raise UserError(f"{path}:{line_number}: not UTF-8") from None
+    except _NoNumber as e:
+        line_number = _line_without_number(data)
+        fault = f"{e} is no number in JSON"
+        raise UserError(
+            f"{path}:{line_number}: {fault}; make it again, or mend that line"
+        ) from None
     except json.JSONDecodeError as e:
         fault = f"torn or not JSON ({e.msg})"
         raise UserError(f"{path}:{e.lineno}: {fault}; make it again, or mend that line") from None
+
+
+def _line_without_number(data: bytes) -> int:
+    """The line where the row of an array begins that holds NaN, Infinity or the like."""
+    text = data.decode(json.detect_encoding(data))
+    position = text.index("[") + 1
+    while True:
+        position = _NEXT_VALUE.match(text, position).end()
+        try:
+            _, position = _DECODER.raw_decode(text, position)
+        except _NoNumber:
+            return text.count("\n", 0, position) + 1
 
 
 def _parse_lines(path: str, data: bytes) -> list:
@@ -219,9 +310,11 @@ def _parse_lines(path: str, data: bytes) -> list:
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line))
+            rows.append(_decode(line))
         except UnicodeDecodeError:
             fault = "not UTF-8"
+        except _NoNumber as e:
+            fault = f"{e} is no number in JSON"
         except json.JSONDecodeError as e:
             fault = f"torn or not JSON ({e.msg})"
         else:

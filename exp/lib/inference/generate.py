@@ -100,29 +100,35 @@ class _Queue:
         return self._ahead.popleft()
 
 
-def within_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
-    """`sampling` lowered to the model's limits, and a UserError if no prompt fits beside it.
+def lower_to_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
+    """`sampling` within the model's limits; what had to be lowered is reported."""
+    limited_sampling = limited(model, sampling, kind)
+    report_lowered(model, sampling, limited_sampling)
+    return limited_sampling
+
+
+def limited(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
+    """`sampling` within the model's limits: what rows are made with, and so a stage's settings.
 
     `kind` says which limits: those of problems (`ins`) or of answers (`res`).
     """
-    sampling = lower_to_limits(model, sampling, kind)
-    check_room(model, sampling)
-    return sampling
-
-
-def lower_to_limits(model: Model, sampling: Sampling, kind: str = "res") -> Sampling:
-    """`sampling` within the model's limits; what had to be lowered is reported."""
     limits = {
         "temperature": model.max_temperature,
         "max_tokens": getattr(model, f"max_tokens_{kind}"),
     }
     for name, limit in limits.items():
-        typed_value = getattr(sampling, name)
-        if limit is not None and typed_value > limit:
-            limited_by = f"the limit of {model.name} in configs/models.yaml"
-            say(f"lowered {name} from {typed_value:g} to {limit:g}, {limited_by}")
+        if limit is not None and getattr(sampling, name) > limit:
             sampling = replace(sampling, **{name: limit})
     return sampling
+
+
+def report_lowered(model: Model, typed: Sampling, applied: Sampling) -> None:
+    """Say what was typed and is not applied, because the model's limits are lower."""
+    for name in ("temperature", "max_tokens"):
+        typed_value, limit = getattr(typed, name), getattr(applied, name)
+        if typed_value != limit:
+            limited_by = f"the limit of {model.name} in configs/models.yaml"
+            say(f"lowered {name} from {typed_value:g} to {limit:g}, {limited_by}")
 
 
 def check_room(model: Model, sampling: Sampling) -> None:

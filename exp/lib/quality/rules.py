@@ -3,7 +3,10 @@
 `RULES` are for a file of instructions, one function a reason; a rule sees nothing but the text.
 Measured on problems that are all sound: none is dropped of 7,473 GSM8K train questions, 60 of AIME
 2024 and 2025, 74 of MATH and 20,000 procedural ones; of 37 problems in 26 other languages none is
-kept. `reason_to_drop` is for what a model has just written, given only a chat's first words.
+kept.
+
+`reason_to_drop` is for what a model has just written, given only a chat's first words. Of those,
+of MATH's 5,000 test problems, 2,782 of college textbooks and 675 of olympiads it drops none.
 """
 
 import re
@@ -13,17 +16,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lib.errors import UserError
+from lib.quality import asking, talk
 
-# A model declines: by its first words, since a problem may be told by one who cannot find his pens.
-_REFUSES = re.compile(
-    r"^\W*(?:"
-    r"i(?:'|’| a)m (?:sorry|unable|not able|afraid)|sorry,|"
-    r"i (?:cannot|can(?:'|’)?t|can not|won(?:'|’)?t|will not|do not|don(?:'|’)?t) (?:\w+ )?"
-    r"(?:help|assist|solve|provide|answer|generate|create|fulfil|comply|have enough|understand|"
-    r"do (?:that|this|so)\b|discuss|engage)|"
-    r"as an ai\b|as a (?:large )?language model|unfortunately, i\b|i apologi[sz]e)",
-    re.IGNORECASE,
-)
 _FORMULA = re.compile(
     r"\$\$.*?\$\$|\$[^$]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\begin\{.*?\\end\{\w+\*?\}|\\[a-zA-Z]+|"
     r"\[asy\].*?\[/asy\]",
@@ -119,25 +113,6 @@ _LEAKS = re.compile(
     r"(?:^|\n)####\s*\S|(?:^|\n)\W*step\s+1\b",
     re.IGNORECASE,
 )
-# A question mark is enough; without one a generated problem must ask for something in the
-# imperative, or end in what it wants to know.
-_ASKS = re.compile(
-    r"\?|？|\b(find|compute|calculate|determine|evaluate|solve|prove|show|derive|simplify|factor|"
-    r"estimate|verify|express|describe|classify|construct|establish|deduce|state|give|list|"
-    r"minimi[sz]e|maximi[sz]e|integrate|differentiate|what is|what are|how many|how much|explain|"
-    r"characteri[sz]e|define|expand|sketch|convert|count|identify|conclude)\b",
-    re.IGNORECASE,
-)
-# The model took the assistant's part: greetings and announcements are no problem statement.
-_ASSISTS = re.compile(
-    r"^\W*(sure|certainly|of course|absolutely|hello|hi|hey|great|okay|ok|thank you|thanks|"
-    r"welcome|here('s| is| are)|i('d| would) be happy|how can i (help|assist))\b",
-    re.IGNORECASE,
-)
-_TURN_MARKS = re.compile(
-    r"<\|?(im_start|im_end|start_header_id|eot_id|user|assistant|system|think)\b|</?think>",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -171,7 +146,7 @@ def too_long(text: str, limits: Limits) -> bool:
 
 
 def refusal(text: str, limits: Limits) -> bool:
-    return bool(_REFUSES.match(text))
+    return talk.is_refusal(text)
 
 
 def not_english(text: str, limits: Limits) -> bool:
@@ -218,7 +193,7 @@ def repeated_loop(text: str, limits: Limits) -> bool:
     Any stretch that comes five times on end holds a whole window of 20 characters that starts at a
     multiple of 80, and that window comes four times or more.
     """
-    for start in range(0, len(text) - 79, 80):
+    for start in range(0, len(text) - 19, 80):
         if text.count(text[start : start + 20]) > 3:
             return is_looping(text)
     return False
@@ -254,21 +229,29 @@ def first_broken_rule(
 def reason_to_drop(text: str, finish_reason: str) -> str | None:
     """Why a problem that a model has just written is dropped; None if it is usable.
 
-    The reasons are truncated, empty, refusal, repeated loop and not a question.
+    The reasons are truncated, empty, broken characters, refusal, repeated loop and not a question.
     """
     if finish_reason == "length":
         return "repeated loop" if is_looping(text) else "truncated"
     if not any(map(str.isalnum, text)):
         return "empty"
-    if _REFUSES.search(text):
+    if broken_characters(text):
+        return "broken characters"
+    if talk.is_refusal(text):
         return "refusal"
-    if is_looping(text):
+    if repeated_loop(text, Limits()):
         return "repeated loop"
-    if len(text.split()) < 4 or not _ASKS.search(text):
+    if talk.is_talk(text):
         return "not a question"
-    if _ASSISTS.search(text) or _TURN_MARKS.search(text):
+    # How other languages ask is not known here: only the English text must ask.
+    if not asking.asks(text) and not not_english(text, Limits()):
         return "not a question"
     return None
+
+
+def broken_characters(text: str) -> bool:
+    """Half a character: U+FFFD, which a decoder puts in its place, or a lone surrogate."""
+    return re.search("[\ufffd\ud800-\udfff]", text) is not None
 
 
 def is_looping(text: str, least_bytes: int = 200) -> bool:
