@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lib.errors import UserError
+from lib.inference.endings import why_incomplete
 
 # A model declines: by its first words, since a problem may be told by one who cannot find his pens.
 _REFUSES = re.compile(
@@ -254,10 +255,14 @@ def first_broken_rule(
 def reason_to_drop(text: str, finish_reason: str) -> str | None:
     """Why a problem that a model has just written is dropped; None if it is usable.
 
-    The reasons are truncated, empty, refusal, repeated loop and not a question.
+    The reasons are truncated or another finish reason, empty, refusal, repeated loop and not a
+    question.
     """
-    if finish_reason == "length":
-        return "repeated loop" if is_looping(text) else "truncated"
+    incomplete = why_incomplete(finish_reason)
+    if incomplete == "truncated" and is_looping(text):
+        return "repeated loop"
+    if incomplete:
+        return incomplete
     if not any(map(str.isalnum, text)):
         return "empty"
     if _REFUSES.search(text):
