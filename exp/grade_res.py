@@ -7,8 +7,9 @@ out   graded.json            those, correct, extracted, how (box, tag, hashes, p
           --save_path data/eval/base_graded.json
 
 Grading is lenient unless --strict: then only an answer that is stated as one counts. A response
-that is not complete (finish_reason other than stop) is always read strictly. Rows whose gold cannot be read are dropped and reported, never
-scored. A gold may still be GSM8K's worked solution with its `#### N`.
+that is not complete (its finish_reason is not stop) is always read strictly. Rows whose gold cannot
+be read are dropped and reported, never scored. A gold may still be GSM8K's worked solution with its
+`#### N`.
 """
 
 from collections import Counter

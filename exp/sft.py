@@ -8,8 +8,9 @@ out   models/sft/            the adapter or the model, its tokenizer, settings.j
           --data_path data/sft/train.json --save_path data/models/sft
 
 Only the assistant's words are learned. A conversation that is longer than --max_length is dropped
-and counted, never cut; so is a response whose finish_reason is not stop. --stage full takes the first 1,024 examples, rl_prep 256, as preparation for
-reinforcement learning; --num_examples any other number.
+and counted, never cut; so is a response whose finish_reason is not stop. --stage full takes the
+first 1,024 examples, rl_prep 256, as preparation for reinforcement learning; --num_examples any
+other number.
 """
 
 import time

@@ -8,7 +8,7 @@ out   algebra_ins_7res_voted.json   those, answer (the majority's), agreement, m
 The majority-voted answer takes the place of a gold one. Votes are joined by mathematical equality
 (self-consistency, Wang et al. 2022, arXiv 2203.11171). `agreement` is the share of all responses
 that give `answer`; `difficulty` is the share right. A mark is right, wrong, no answer, truncated,
-or the finish reason of another response that is not complete (content_filter): such ones never vote.
+or the finish reason of another incomplete response (content_filter). Incomplete ones never vote.
 A row in which nobody answers, or two answers tie, is dropped: it has no majority. If the project's
 generator can read a problem, its true answer shows how often the majority is right.
 """

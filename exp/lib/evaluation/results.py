@@ -1,7 +1,6 @@
 """The result file of one evaluation: `results`, its figures, and `records`, its problems."""
 
 import statistics
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
