@@ -15,8 +15,7 @@ from lib.inference.pacing import Pace
 from lib.inference.server_faults import Failure, Overloaded, RowFault, RunFault
 from lib.progress import clock, say
 
-# 0.5, 1, 2, 4, 8, 8 s between tries: about 24 s before a server counts as gone.
-RETRIES = 6
+# 0.5, 1, 2, 4, 8, 8 s between tries.
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0
 # An answer may take long (32,768 tokens at 20/s take 27 minutes); a connection may not. A request
 # that was not answered in that time is sent once more.
@@ -52,9 +51,10 @@ class ServerClient:
     - A row's that can never be answered (its prompt is too long, its content is filtered) is raised
       as RowFault at once.
     - An overloaded server (429, 503) is asked more slowly, for as long as it takes.
-    - Anything else that fails (500, a broken connection, no JSON, no choices) is tried RETRIES
-      times more. If nothing helps, it is the row's fault if the server has answered another request
-      since the last try but one, or answers a trivial one now: RowFault.
+    - Anything else that fails (500, a broken connection, no JSON, no choices) is tried `retries`
+      times more. If nothing helps, it is the row's fault if the server has answered a request that
+      was sent after the last failure but one, or answers a trivial one now: RowFault. (An answer to
+      an earlier request says nothing: a server that is being stopped still sends such ones.)
     - If the server answers nothing, or FAILED_IN_A_ROW rows fail and none is answered between them,
       or the server says that nobody may ask (401, 404), RunFault ends the stage.
 
@@ -62,11 +62,12 @@ class ServerClient:
     first, and all of it runs in one event loop.
     """
 
-    def __init__(self, base_url: str, most_in_flight: int):
+    def __init__(self, base_url: str, most_in_flight: int, retries: int):
         self.base_url = base_url.rstrip("/")
         self.shown_url = _without_secrets(self.base_url)
+        self._tries = 1 + retries
         self._pace = Pace(self.shown_url, most_in_flight)
-        self._answered_at = -math.inf
+        self._answered_since = -math.inf  # when the latest request was sent that was answered
         self._failed_in_a_row = 0
         self._takes_seed = True
 
@@ -88,7 +89,7 @@ class ServerClient:
     async def ask(self, question: Question, read: Callable[[dict], Value], **more: object) -> Value:
         """What `read` makes of the server's answer; `more` goes into the body.
 
-        RowFault or RunFault if there is none in RETRIES + 1 tries; OnlyOne if it refuses its `n`.
+        RowFault or RunFault if there is none after all tries; OnlyOne if it refuses its `n`.
         """
         failures = 0
         failed_at = failed_before = time.monotonic()
@@ -98,6 +99,7 @@ class ServerClient:
             body = None if question.body is None else {**question.body, **more}
             try:
                 async with self._pace.turn():
+                    sent_at = time.monotonic()
                     value = read(await self._send(question.path, body))
             except Overloaded:
                 continue
@@ -111,10 +113,10 @@ class ServerClient:
                     raise OnlyOne from failure
                 failures += 1
                 failed_before, failed_at = failed_at, time.monotonic()
-                if failures >= (failure.tries or RETRIES + 1):
+                if failures >= (failure.tries or self._tries):
                     raise await self._verdict(failure, failures, failed_before, question) from None
             else:
-                self._answered_at = time.monotonic()
+                self._answered_since = max(self._answered_since, sent_at)
                 self._failed_in_a_row = 0
                 return value
             await asyncio.sleep(min(FIRST_WAIT_S * 2 ** (failures - 1), LONGEST_WAIT_S))
@@ -132,15 +134,17 @@ class ServerClient:
         self, failure: Failure, tries: int, failed_before: float, question: Question
     ) -> RowFault | RunFault:
         """Whose fault it is that a request failed each time: the row's or the server's."""
-        has_answered = tries > 1 and self._answered_at > failed_before
+        has_answered = tries > 1 and self._answered_since > failed_before
         if has_answered or await self._answers_trivial(question):
             self._failed_in_a_row += 1
             if self._failed_in_a_row < FAILED_IN_A_ROW:
                 say(f"{self.shown_url} {failure}; that row is dropped after {tries} tries")
                 return RowFault(failure.reason)
-        times = "try" if tries == 1 else "tries"
+        times = "1 try" if tries == 1 else f"{tries} tries"
+        if failure.__cause__:
+            times += f" ({type(failure.__cause__).__name__})"
         advice = "finished rows are kept: start the server again and run the same command"
-        return RunFault(f"{failure} after {tries} {times}; {advice}")
+        return RunFault(f"{failure} after {times}; {advice}")
 
     async def _answers_trivial(self, question: Question) -> bool:
         """Whether the server answers the trivial request, in one of two tries."""
@@ -169,8 +173,7 @@ class ServerClient:
                 async with request as response:
                     text = await response.text(errors="replace")
         except (aiohttp.ClientError, ConnectionError) as e:
-            name = type(e).__name__
-            raise Failure(f"does not answer ({name})", "connection broken") from None
+            raise Failure("does not answer", "connection broken") from e
         except TimeoutError:
             reason = f"no answer in {clock(ANSWER_S)}"
             raise Failure(f"gave {reason}", reason, tries=2) from None
