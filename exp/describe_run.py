@@ -10,11 +10,13 @@ is, and how often the response of the highest reward has it.
 """
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from lib import cli, models, rows
 from lib.grading import answers
+from lib.inference.endings import LENGTH
 from lib.models import Model
 from lib.progress import say, shown_path
 from lib.report import run_folder
@@ -75,6 +77,8 @@ def describe(folder: Path, model: Model) -> dict:
         "preference_rows": len(tables["preference_data"]),
         "truncated_share": _truncated_share(finish_reasons),
         "truncated_share_of_ranked": _truncated_share(finish_reasons_ranked),
+        "finish_reasons": dict(Counter(finish_reasons)),
+        "finish_reasons_of_ranked": dict(Counter(finish_reasons_ranked)),
         "stages": stages,
         "files": file_names,
     }
@@ -89,7 +93,7 @@ def file_names_of(domain: str) -> dict[str, str]:
 
 
 def _truncated_share(finish_reasons: list[str]) -> float | None:
-    return share(finish_reasons.count("length"), len(finish_reasons))
+    return share(finish_reasons.count(LENGTH), len(finish_reasons))
 
 
 def check_procedural(domain: str, tables: dict[str, list[dict]]) -> dict:

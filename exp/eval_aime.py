@@ -20,6 +20,7 @@ from lib.evaluation import benchmark, results
 from lib.evaluation.benchmark import Plan, Problem
 from lib.grading import exact, latex
 from lib.inference.backends import Where
+from lib.inference.endings import STOP, why_incomplete
 from lib.inference.requests import Sampling
 from lib.progress import say
 
@@ -69,7 +70,7 @@ def within_range(sample: dict) -> dict:
     number = exact.number(exact.without_name(answer))
     if not number or _is_in_range(number.value):
         return sample
-    why = "truncated" if sample["why"] == "truncated" else "no answer"
+    why = why_incomplete(sample.get("finish_reason", STOP)) or "no answer"
     return sample | {"extracted": None, "why": why}
 
 

@@ -91,12 +91,25 @@ def pre_query_request(model: models.Model, system_prompt: str, where: Where) -> 
     """The prompt that every attempt starts from, and what ends a user's turn, as Request fields."""
     try:
         tokenizer = chat.load_tokenizer(model.path, where.trust_remote_code)
-        prompt = chat.encode(tokenizer, chat.pre_query(tokenizer, system_prompt))
+        text = chat.pre_query(tokenizer, system_prompt)
         token_ids = chat.stop_token_ids(tokenizer, chat.generation_config(model.path))
         strings = chat.stop_strings(tokenizer)
     except ValueError as e:
         raise UserError(str(e)) from None
-    return {"prompt": prompt, "stop": tuple(strings), "stop_token_ids": tuple(token_ids)}
+    return {
+        "prompt": chat.encode(tokenizer, text),
+        "text": without_bos(tokenizer, text),
+        "stop": tuple(strings),
+        "stop_token_ids": tuple(token_ids),
+    }
+
+
+def without_bos(tokenizer, text: str) -> str:
+    """The text without the BOS that it may begin with: a server that takes text writes its own."""
+    for token in tokenizer.all_special_tokens:
+        if tokenizer.convert_tokens_to_ids(token) == tokenizer.bos_token_id:
+            return text.removeprefix(token)
+    return text
 
 
 def main(
@@ -135,13 +148,14 @@ def main(
             return Request(attempt, sampling=sampling, seed=request_seed, **start)
 
         def accept(reply: Reply) -> list[Request]:
-            if reply.refused:
+            if reply.refused == "too long":
                 prompt = f"the pre-query prompt and --max_tokens {sampling.max_tokens}"
                 raise UserError(f"{prompt} do not fit the context of {model.name}")
-            (completion,) = reply.completions
-            problem = completion.text.strip()
+            problem, reason = "", reply.refused
+            for completion in reply.completions:  # one, or none if the server failed on it
+                problem = completion.text.strip()
+                reason = rules.reason_to_drop(problem, completion.finish_reason)
             row = {"id": rows.row_id(domain, problem), "instruction": problem, "domain": domain}
-            reason = rules.reason_to_drop(problem, completion.finish_reason)
             replacement = attempts.add(reply.key, row, reason)
             return [] if replacement is None else [make_request(replacement)]
 

@@ -6,9 +6,10 @@ out   graded.json            those, correct, extracted, how (box, tag, hashes, p
       python exp/grade_res.py --responses_path data/eval/base_responses.json \\
           --save_path data/eval/base_graded.json
 
-Grading is lenient unless --strict: then only an answer that is stated as one counts. A truncated
-response is always read strictly. Rows whose gold cannot be read are dropped and reported, never
-scored. A gold may still be GSM8K's worked solution with its `#### N`.
+Grading is lenient unless --strict: then only an answer that is stated as one counts. A response
+that is not complete (its finish_reason is not stop) is always read strictly. Rows whose gold cannot
+be read are dropped and reported, never scored. A gold may still be GSM8K's worked solution with its
+`#### N`.
 """
 
 from collections import Counter

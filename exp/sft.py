@@ -8,8 +8,9 @@ out   models/sft/            the adapter or the model, its tokenizer, settings.j
           --data_path data/sft/train.json --save_path data/models/sft
 
 Only the assistant's words are learned. A conversation that is longer than --max_length is dropped
-and counted, never cut. --stage full takes the first 1,024 examples, rl_prep 256, as preparation for
-reinforcement learning; --num_examples any other number.
+and counted, never cut; so is a response whose finish_reason is not stop. --stage full takes the
+first 1,024 examples, rl_prep 256, as preparation for reinforcement learning; --num_examples any
+other number.
 """
 
 import time
@@ -120,13 +121,14 @@ def main(
     else:
         examples, dropped = encode_all(placed_rows, model, layout, max_length)
     if not examples:
-        problem = f"every conversation is longer than --max_length {max_length} tokens"
+        problem = f"every conversation is longer than --max_length {max_length}, or not complete"
         raise UserError(f"{data_path}: {problem}")
     folder.open()
     rows.write_lines(folder.part / loop.DROPPED, dropped)
     train(loading, schedule, folder, examples)
     losses = train_log.read_figure(Path(save_path), "loss")
-    counts = f"{len(examples):,} conversations, {len(dropped):,} dropped (too long)"
+    reasons = conversations.drop_reasons(dropped)
+    counts = f"{len(examples):,} conversations, {len(dropped):,} dropped ({reasons})"
     first_loss, last_loss = losses[0], losses[-1]
     elapsed = clock(time.monotonic() - started)
     folder.done(f"{counts}, loss {first_loss:.3f} to {last_loss:.3f}, {elapsed}")

@@ -7,7 +7,8 @@ out   algebra_ins_7res_voted.json   those, answer (the majority's), agreement, m
 
 The majority-voted answer takes the place of a gold one. Votes are joined by mathematical equality
 (self-consistency, Wang et al. 2022, arXiv 2203.11171). `agreement` is the share of all responses
-that give `answer`; a mark is right, wrong, no answer or truncated; `difficulty` is the share right.
+that give `answer`; `difficulty` is the share right. A mark is right, wrong, no answer, truncated,
+or the finish reason of another incomplete response (content_filter). Incomplete ones never vote.
 A row in which nobody answers, or two answers tie, is dropped: it has no majority. If the project's
 generator can read a problem, its true answer shows how often the majority is right.
 """
@@ -16,6 +17,7 @@ from lib import cli, parallel, rows
 from lib.errors import UserError
 from lib.evaluation import metrics
 from lib.grading import answers
+from lib.inference.endings import why_incomplete
 from lib.output import Output
 from lib.progress import shown_path
 from lib.tables import markdown, percent
@@ -49,17 +51,19 @@ def count_votes(row: dict) -> tuple[dict, str | None]:
 
 
 def cast_vote(response: str, finish_reason: str) -> str | None:
-    """The answer that a response states; None if it states none or was cut off."""
-    if finish_reason == "length":
+    """The answer that a response states; None if it states none or is not complete."""
+    if why_incomplete(finish_reason):
         return None
     return answers.extract(response, strict=True)
 
 
 def mark(answer: str | None, finish_reason: str, in_majority: bool) -> str:
+    """`right`, `wrong`, `no answer`, `truncated`, or another reason why it is not complete."""
     if in_majority:
         return "right"
-    if finish_reason == "length":
-        return "truncated"
+    incomplete = why_incomplete(finish_reason)
+    if incomplete:
+        return incomplete
     return "wrong" if answer else "no answer"
 
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 LOG_EVERY_S = 30
+BAR_EVERY_S = 0.5
 
 
 def stage_name() -> str:
@@ -48,14 +49,19 @@ def reasons(counts: dict[str, int]) -> str:
 
 
 class Progress:
-    """Rows done, rate, time left and drops: a bar on a terminal, else a line every 30 seconds."""
+    """Rows done, rate, time left, drops, and what is in flight.
+
+    A bar on a terminal, else a line every 30 seconds.
+    """
 
     def __init__(self, file_name: str, total: int, done: int):
         self.file_name = file_name
         self.total = total
         self.done = done
         self.done_before = done  # rows of an earlier session say nothing of the rate
+        self.dropped = 0
         self.tokens = 0
+        self.waiting = ""
         self.started = time.monotonic()
         self.last_line = self.started
         self.bar = None
@@ -69,23 +75,36 @@ class Progress:
     def advance(self, done: int, tokens: int = 0, dropped: int = 0) -> None:
         """Report that `done` rows are finished in all, `dropped` of them dropped."""
         self.tokens += tokens
+        self.dropped = dropped
         if self.bar:
             self.bar.update(done - self.done)
-            self.bar.set_postfix_str(f"{dropped} dropped")
         self.done = done
-        now = time.monotonic()
-        if not self.bar and now - self.last_line >= LOG_EVERY_S:
-            self.last_line = now
-            say(self._line(now - self.started, dropped))
+        self._show()
 
-    def _line(self, seconds: float, dropped: int) -> str:
+    def wait(self, in_flight: int, oldest_s: float) -> None:
+        """Report what is waited for: requests in flight, and the age of the oldest in seconds."""
+        self.waiting = f"  {in_flight:,} in flight, the oldest for {clock(oldest_s)}"
+        self._show()
+
+    def _show(self) -> None:
+        state = f"{self.dropped} dropped{self.waiting}"
+        now = time.monotonic()
+        shown_for_s = now - self.last_line
+        if self.bar and shown_for_s >= BAR_EVERY_S:
+            self.last_line = now
+            self.bar.set_postfix_str(state)
+        elif not self.bar and shown_for_s >= LOG_EVERY_S:
+            self.last_line = now
+            say(f"{self._line(now - self.started)}  {state}")
+
+    def _line(self, seconds: float) -> str:
         rows_per_second = (self.done - self.done_before) / seconds
         time_left = "unknown"
         if rows_per_second:
             time_left = clock((self.total - self.done) / rows_per_second)
         rows_done = f"{self.done:,}/{self.total:,} rows"
         pace = f"{rows_per_second:.1f}/s  eta {time_left}"
-        return f"{self.file_name} {rows_done}  {pace}  {dropped} dropped"
+        return f"{self.file_name} {rows_done}  {pace}"
 
     def close(self) -> None:
         if self.bar:

@@ -7,6 +7,7 @@ a model.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from lib.errors import UserError
 from lib.grading import answers
 from lib.inference import generate
 from lib.inference.backends import Where
+from lib.inference.endings import STOP, why_incomplete
 from lib.inference.requests import Reply, Request, Sampling, user_turn
 from lib.output import Output
 from lib.progress import say, shown_path
@@ -144,8 +146,9 @@ def ask(
 ) -> list[dict]:
     """The samples of all problems, `n_sampling` each, from `…_responses.json` beside the result.
 
-    Those that are not there yet are asked for. A prompt too long for the context is dropped. If
-    every sample is dropped, nothing is written and UserError says why.
+    Those that are not there yet are asked for. A sample is dropped if its prompt is too long for
+    the context, or if the server fails on it; then none of its problem is returned. If every sample
+    is dropped, nothing is written and UserError says why.
     """
     distinct_ids = {problem.id for problem in problems}
     repeats = len(problems) - len(distinct_ids)
@@ -157,7 +160,7 @@ def ask(
     if out.finished:
         finished = f"{shown_path(samples_path)} is finished: {out.summary()}"
         say(f"{finished}; its samples are graded again")
-        return rows.read(samples_path)
+        return of_whole_problems(rows.read(samples_path), n_sampling)
     generate.check_room(plan.model, plan.sampling)
     samples = "1 sample" if n_sampling == 1 else f"{n_sampling} samples"
     questions = f"{len(problems):,} problems of {plan.dataset}"
@@ -180,7 +183,7 @@ def ask(
             "answer": problem.gold,
         }
         # An empty answer is not dropped: it is graded as no answer.
-        completions, _ = generate.answers_of(reply, plan.model)
+        completions, _ = generate.answers_of(reply)
         for completion in completions:  # one, or none if the prompt was refused
             row["response"] = completion.text
             row["finish_reason"] = completion.finish_reason
@@ -190,7 +193,19 @@ def ask(
 
     keys = range(len(problems) * n_sampling)
     generate.ask_each(out, keys, plan.model, plan.where, make_request, make_row)
-    return rows.read(samples_path)
+    return of_whole_problems(rows.read(samples_path), n_sampling)
+
+
+def of_whole_problems(samples: list[dict], n_sampling: int) -> list[dict]:
+    """The samples of problems that have all of theirs, so that every problem counts alike.
+
+    UserError if there is no such problem.
+    """
+    sample_counts = Counter(sample["id"] for sample in samples)
+    whole = [sample for sample in samples if sample_counts[sample["id"]] == n_sampling]
+    if not whole:
+        raise UserError(f"no problem has all of its {n_sampling} samples: nothing can be scored")
+    return whole
 
 
 def settings(plan: Plan, problems: list[Problem]) -> dict:
@@ -241,14 +256,15 @@ def grade(sample: dict) -> dict:
 def verdict(row: dict, strict: bool = False) -> dict:
     """`correct`, `extracted`, `how` and `why` of a row's `response`.
 
-    A truncated response is read strictly: the last number of a text that was cut off is a step and
-    no answer.
+    A response that is not complete is read strictly: the last number of a text that was cut off is
+    a step and no answer. Unless it states the right one, `why` says how it ended: `truncated`, or
+    another finish reason. A row without `finish_reason` is of an unknown end, and read as complete.
     """
-    is_truncated = row.get("finish_reason") == "length"
-    graded = answers.grade(row["response"], row["answer"], strict or is_truncated)
+    incomplete = why_incomplete(row.get("finish_reason", STOP))
+    graded = answers.grade(row["response"], row["answer"], strict or bool(incomplete))
     why = graded.why
-    if is_truncated and not graded.correct:
-        why = "truncated"
+    if incomplete and not graded.correct:
+        why = incomplete
     return {
         "correct": graded.correct,
         "extracted": graded.extracted,

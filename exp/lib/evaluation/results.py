@@ -1,7 +1,6 @@
 """The result file of one evaluation: `results`, its figures, and `records`, its problems."""
 
 import statistics
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from lib import models, rows, tables
 from lib.evaluation import metrics
 from lib.evaluation.benchmark import Plan, Problem, prompt_hash
 from lib.grading import answers
+from lib.inference.endings import why_incomplete
 from lib.progress import say
 
 Group = list[dict]  # the graded samples of one problem
@@ -46,8 +46,7 @@ def compute(plan: Plan, problems: list[Problem], graded: list[dict]) -> dict:
 def by_problem(graded: list[dict]) -> list[Group]:
     """The samples of each problem together.
 
-    All samples of a problem whose prompt did not fit are missing, so no group is smaller than
-    another.
+    A problem is there with all of its samples or with none, so no group is smaller than another.
     """
     group_of: dict[str, Group] = {}  # by the problem's id
     for sample in graded:
@@ -114,14 +113,24 @@ def _interval(counts: metrics.Counts) -> list[float]:
 
 def _failures(graded: list[dict]) -> dict:
     """How many samples were truncated, gave no answer, or are wrong."""
-    reasons = Counter()
+    failures = {"truncated": 0, "no_answer": 0, "wrong": 0}
     for sample in graded:
         if not sample["correct"]:
-            reasons[sample["why"]] += 1
-    truncated = reasons.pop("truncated", 0)
-    no_answer = reasons.pop("no answer", 0)
-    wrong = reasons.total()  # the other reasons: other text, other number, not comparable …
-    return {"truncated": truncated, "no_answer": no_answer, "wrong": wrong}
+            failures[_failure(sample)] += 1
+    return failures
+
+
+def _failure(sample: dict) -> str:
+    """What a sample that is not right counts as.
+
+    One that ended for another reason than `stop` and `length`, such as content_filter, gave no
+    answer.
+    """
+    if sample["why"] == "truncated":
+        return "truncated"
+    if sample["why"] == "no answer" or why_incomplete(sample["finish_reason"]):
+        return "no_answer"
+    return "wrong"  # other text, other number, not comparable …
 
 
 def _by_source(groups: list[Group]) -> dict:
@@ -252,6 +261,6 @@ def write(result_path: Path, figures: dict, graded: list[dict]) -> None:
     print("\n".join(table(figures)))
     not_asked = figures["not_asked"]
     if not_asked:
-        reason = "problems did not fit into the context and are not in these figures"
+        reason = "problems were dropped (too long, or refused) and are not in these figures"
         say(f"{not_asked:,} {reason}")
     say(f"wrote {result_path}")

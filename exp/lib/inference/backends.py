@@ -41,7 +41,7 @@ class Where:
         if self.engine == "openai":
             from lib.inference.openai_engine import OpenAIEngine
 
-            return OpenAIEngine(model, self.base_url)
+            return OpenAIEngine(model, self.base_url, self.trust_remote_code)
         if model.runner == "transformers":
             from lib.inference.reward_engine import TransformersScorer
 

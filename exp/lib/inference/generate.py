@@ -1,12 +1,13 @@
 """The one loop of every stage that asks a model: keep the engine's queue full, write each row."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from lib import provenance
 from lib.errors import UserError
+from lib.inference import endings
 from lib.inference.backends import Where
 from lib.inference.requests import Completion, Reply, Request, Sampling
 from lib.models import Model
@@ -14,6 +15,7 @@ from lib.output import Output
 from lib.progress import Progress, say
 
 MakeRow = Callable[[int, Reply], tuple[dict, str | None]]
+BROKEN_OFF, TRIES = "broken off", 3  # an answer that has no end is asked for so often in all
 
 
 def ask_each(
@@ -59,16 +61,25 @@ def run(
     engine = where.load(model)
     most_in_flight = where.max_in_flight or engine.most_in_flight
     progress = Progress(out.path.name, total, out.kept)
+    in_flight = _InFlight()
     started = time.monotonic()
     try:
         while True:
             while engine.pending < most_in_flight and not queue.is_empty():
-                engine.submit(queue.next())
+                request = queue.next()
+                in_flight.add(request)
+                engine.submit(request)
             if not engine.pending:
                 break
             for reply in engine.poll():
+                request, tries = in_flight.pop(reply.key)
+                reply = with_known_endings(reply)
+                if reply.refused.startswith(BROKEN_OFF) and tries < TRIES:
+                    queue.add([request])
+                    continue
                 queue.add(accept(reply))
                 progress.advance(out.kept, reply.tokens, out.dropped.total())
+            progress.wait(engine.pending, in_flight.oldest_s())
     finally:
         progress.close()
         seconds = time.monotonic() - started
@@ -76,6 +87,29 @@ def run(
         out.meta["asking_seconds"] = round(out.meta.get("asking_seconds", 0) + seconds, 3)
         out.pause()
         engine.close()
+
+
+class _InFlight:
+    """The requests that an engine works on, and since when."""
+
+    def __init__(self):
+        self._requests: dict[int, tuple[Request, float]] = {}  # in the order of their submission
+        self._tries: Counter[int] = Counter()
+
+    def add(self, request: Request) -> None:
+        self._requests[request.key] = (request, time.monotonic())
+        self._tries[request.key] += 1
+
+    def pop(self, key: int) -> tuple[Request, int]:
+        """The request of that key, which is no longer worked on, and how often it was submitted."""
+        request, _ = self._requests.pop(key)
+        return request, self._tries[key]
+
+    def oldest_s(self) -> float:
+        """The age of the oldest request in seconds; 0 without any."""
+        for _, submitted in self._requests.values():
+            return time.monotonic() - submitted
+        return 0.0
 
 
 class _Queue:
@@ -139,29 +173,43 @@ def check_room(model: Model, sampling: Sampling) -> None:
         raise UserError(f"{answer} {context}; lower it, or raise the model's max_model_len")
 
 
-def answers_of(reply: Reply, model: Model) -> tuple[tuple[Completion, ...], str | None]:
+def with_known_endings(reply: Reply) -> Reply:
+    """The reply with its finish reasons as `endings` names them.
+
+    It is refused if the engine broke one of its completions off.
+    """
+    completions = []
+    for completion in reply.completions:
+        finish_reason = endings.normalised(completion.finish_reason)
+        if finish_reason is None:
+            return Reply(reply.key, refused=f"{BROKEN_OFF} ({completion.finish_reason})")
+        completions.append(replace(completion, finish_reason=finish_reason))
+    return replace(reply, completions=tuple(completions))
+
+
+def answers_of(reply: Reply) -> tuple[tuple[Completion, ...], str | None]:
     """The stripped completions of a reply with their thinking tags, and why the row is dropped.
 
-    A row is dropped if its prompt did not fit, or if all its answers are empty; a truncated answer
-    is kept as such.
+    A row is dropped if its prompt did not fit or the server failed on it, or if all its answers are
+    empty; a truncated answer is kept as such.
     """
     if reply.refused:
         return (), reply.refused
-    whole = (with_opening_tag(completion, model.think) for completion in reply.completions)
+    whole = (with_opening_tag(completion, reply.thinking) for completion in reply.completions)
     completions = tuple(replace(c, text=c.text.strip()) for c in whole)
     is_empty = not any(completion.text for completion in completions)
     return completions, "empty" if is_empty else None
 
 
-def with_opening_tag(completion: Completion, think: tuple[str, str] | None) -> Completion:
+def with_opening_tag(completion: Completion, thinking: tuple[str, str] | None) -> Completion:
     """The completion, with `<think>` put back where the chat template had written it in the prompt.
 
     Such a completion has a closing tag without an opening one, or, if it was cut off while the
     model was thinking, no tag at all.
     """
-    if not think or think[0] in completion.text:
+    if not thinking or thinking[0] in completion.text:
         return completion
-    opening, closing = think
+    opening, closing = thinking
     if closing in completion.text or completion.finish_reason == "length":
         return replace(completion, text=f"{opening}\n{completion.text}")
     return completion

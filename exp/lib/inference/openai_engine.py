@@ -1,159 +1,220 @@
 """A server that speaks the OpenAI protocol: vLLM, llama.cpp, Ollama, a vendor."""
 
 import asyncio
-import os
 import queue
 import threading
 from collections.abc import Coroutine
 from typing import Any
 
-from lib.errors import UserError, one_line
-from lib.inference.requests import Completion, Reply, Request, is_chat
+from lib.errors import UserError
+from lib.inference import served_model, server_answers, server_faults
+from lib.inference.requests import Reply, Request, is_chat
+from lib.inference.served_model import ServedModel
+from lib.inference.server_answers import Answer
+from lib.inference.server_client import OnlyOne, Question, ServerClient
+from lib.inference.server_dialects import Messages, TokenIds
+from lib.inference.server_faults import RowFault, RunFault
 from lib.models import Model
+from lib.progress import say
 
 # Measured with tiny on 2 cores: 256 requests in flight give .85 of an offline call, 1,200 only .65.
 IN_FLIGHT = 256
-# 0.5, 1, 2, 4, 8, 8 s between tries: about 24 s before a server counts as gone.
+# After 0.5, 1, 2, 4, 8, 8 s: about 24 s before a server counts as gone.
 RETRIES = 6
-# An answer may take long (32,768 tokens at 20/s take 27 minutes); a connection may not.
-ANSWER_S, CONNECT_S = 3600, 10
-TOO_LONG = ("context length", "max_model_len", "context_length", "too long")
+POLL_S = 5.0
 
 
 class OpenAIEngine:
     """Asks a server; a reward model is asked by vLLM's `/classify`.
 
-    The client retries refused connections, 429 and 5xx with exponential back-off and then raises.
-    The key is read from OPENAI_API_KEY and goes nowhere but into the request's header.
+    A server of vLLM is sent token ids, as the engine in this process is; others get messages, which
+    they render by themselves. `ServerClient` says which fault drops a row, and which one is raised
+    by `poll` as UserError.
     """
 
     most_in_flight = IN_FLIGHT
 
-    def __init__(self, model: Model, base_url: str):
-        from openai import AsyncOpenAI, Timeout
-
-        self.base_url = base_url.rstrip("/")
+    def __init__(self, model: Model, base_url: str, trust_remote_code: bool = False):
         self.pending = 0
         self._finished: queue.Queue[Reply | Exception] = queue.Queue()
+        self._fault: Exception | None = None
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._client = AsyncOpenAI(
-            base_url=self.base_url,
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",  # the client wants one in any case
-            max_retries=RETRIES,
-            timeout=Timeout(ANSWER_S, connect=CONNECT_S),
-        )
-        self._served_name = self._wait_for(self._find_served_name(model))
+        self._client = ServerClient(base_url, IN_FLIGHT, RETRIES)
+        self._result_of(self._client.open())
+        try:
+            self._served = self._result_of(self._find(model))
+            self._prompts = served_model.prompts_for(self._served, model, trust_remote_code)
+        except BaseException:
+            self.close()
+            raise
+        dialect = TokenIds if self._served.takes_token_ids else Messages
+        self._dialect = dialect(self._served.name, self._prompts)
+        self._gives_several = self._dialect.gives_several
+        self._first_several = asyncio.Lock()
 
-    def _wait_for(self, coroutine: Coroutine) -> Any:
+    def _result_of(self, coroutine: Coroutine) -> Any:
         """The coroutine's result, computed in the loop's own thread."""
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-        except Exception as e:
-            raise self._explain(e) from None
+        except RunFault as e:
+            raise self._user_error(e) from None
 
-    async def _find_served_name(self, model: Model) -> str:
-        served = [listed.id async for listed in self._client.models.list()]
-        wanted = model.adapter or model.path
-        for name in served:
-            if name == wanted or name.rstrip("/").split("/")[-1] == model.name:
-                return name
-        listed = ", ".join(served) or "nothing"
-        raise UserError(f"{self.base_url} serves {listed}, not {model.name}")
+    def _user_error(self, fault: RunFault) -> UserError:
+        return UserError(f"{self._client.shown_url} {fault}")
 
-    def _explain(self, error: Exception) -> Exception:
-        """The error in words that tell the user what to do, where it is one of the server's."""
-        import openai
-
-        if isinstance(error, openai.APIConnectionError):
-            tries = f"after {RETRIES + 1} tries ({type(error).__name__})"
-            advice = "finished rows are kept: start the server again and run the same command"
-            return UserError(f"{self.base_url} does not answer {tries}; {advice}")
-        if isinstance(error, openai.APIStatusError):
-            answer = one_line(Exception(error.response.text or "nothing"))
-            return UserError(f"{self.base_url} answered {error.status_code}: {answer}")
-        return error
+    async def _find(self, model: Model) -> ServedModel:
+        """The model on the server, by what it lists; under its own name where nothing is listed."""
+        try:
+            listing = await self._client.ask(Question("/models"), read=dict)
+        except RunFault as e:
+            has_no_list = str(e).startswith(("answered 404", "answered 405"))
+            if not has_no_list:
+                raise
+            if not self._client.base_url.endswith("/v1"):
+                raise RunFault(f"{e}; does --base_url have to end in /v1?") from None
+            return ServedModel(model.adapter or model.path, max_model_len=model.max_model_len)
+        return served_model.find(listing, model)
 
     def submit(self, request: Request) -> None:
         self.pending += 1
-        asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+        if request.sampling is None:
+            questions = [self._dialect.to_score(messages) for messages in request.prompt]
+            answer_tokens = 0
+            reply = self._score
+        else:
+            ask = self._dialect.to_answer if is_chat(request.prompt) else self._dialect.to_continue
+            questions = [ask(request)]
+            answer_tokens = request.sampling.max_tokens
+            reply = self._generate
+        if self._fits(questions, answer_tokens):
+            answering = self._finish(request, reply(request, questions))
+            asyncio.run_coroutine_threadsafe(answering, self._loop)
+        else:
+            self._finished.put(Reply(request.key, refused=server_faults.TOO_LONG))
 
-    async def _answer(self, request: Request) -> None:
+    def _fits(self, questions: list[Question], answer_tokens: int) -> bool:
+        """Whether every prompt fits the context beside an answer, as far as both are known.
+
+        UserError if no prompt does.
+        """
+        context = self._served.max_model_len
+        if not context:
+            return True
+        if answer_tokens >= context:
+            has = f"{self._client.shown_url} has a context of {context} tokens"
+            raise UserError(f"{has}: --max_tokens {answer_tokens} leaves no room for a prompt")
+        counts = [question.prompt_tokens or 0 for question in questions]
+        return max(counts, default=0) + answer_tokens <= context
+
+    async def _finish(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
         """Put the reply into the queue, or the error, which `poll` raises for the caller."""
-        import openai
-
         try:
-            if request.sampling:
-                result = await self._generate(request)
-            else:
-                result = await self._score(request)
-        except openai.BadRequestError as e:
-            # A prompt that does not fit is a fault of its row; every other 4xx is the run's.
-            does_not_fit = any(words in e.response.text for words in TOO_LONG)
-            result = Reply(request.key, refused="too long") if does_not_fit else e
-        except asyncio.CancelledError:
-            raise
+            result = await reply
+        except RowFault as e:
+            result = Reply(request.key, refused=e.reason)
+        except RunFault as e:
+            result = self._user_error(e)
         except Exception as e:
             result = e
         self._finished.put(result)
 
-    async def _generate(self, request: Request) -> Reply:
-        """All samples of a request; a server that ignores `n` is asked for the rest one by one."""
-        completions: list[Completion] = []
-        tokens = prompt_tokens = 0
-        while len(completions) < request.samples:
-            missing = 1 if completions else request.samples
-            seed = request.seed + len(completions)
-            answer = await self._ask(request, missing, seed)
-            completions += _completions_of(answer, self.base_url)
-            if answer.usage:
-                tokens += answer.usage.completion_tokens
-                prompt_tokens = answer.usage.prompt_tokens
-        wanted = tuple(completions[: request.samples])
-        return Reply(request.key, wanted, tokens=tokens, prompt_tokens=prompt_tokens)
+    async def _score(self, request: Request, questions: list[Question]) -> Reply:
+        asked = [self._client.ask(question, server_answers.read_score) for question in questions]
+        return Reply(request.key, scores=tuple(await asyncio.gather(*asked)))
 
-    async def _ask(self, request: Request, samples: int, seed: int):
-        sampling = request.sampling
-        options = {
-            "model": self._served_name,
-            "n": samples,
-            "seed": seed,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-            "stop": list(request.stop) or None,
-        }
-        if is_chat(request.prompt):
-            return await self._client.chat.completions.create(messages=request.prompt, **options)
-        if request.stop_token_ids:
-            options["extra_body"] = {"stop_token_ids": list(request.stop_token_ids)}
-        return await self._client.completions.create(prompt=request.prompt, **options)
+    async def _generate(self, request: Request, questions: list[Question]) -> Reply:
+        """All samples of a request; those that one answer does not hold are asked for singly."""
+        (question,) = questions
+        answers = []
+        completions = []
+        # At temperature 0 vLLM refuses to give several, which would be the same.
+        if request.samples > 1 and request.sampling.temperature > 0:
+            several = await self._several(request, question)
+            if several:
+                answers.append(several)
+                completions += several.completions[: request.samples]
+        missing_places = range(len(completions), request.samples)
+        singles = [self._ask(question, request.seed + place) for place in missing_places]
+        for single in await asyncio.gather(*singles):
+            answers.append(single)
+            completions.append(single.completions[0])
+        is_answer = is_chat(request.prompt) and self._prompts
+        return Reply(
+            request.key,
+            tuple(completions),
+            thinking=self._prompts.thinking if is_answer else None,
+            tokens=sum(answer.tokens for answer in answers),
+            prompt_tokens=answers[0].prompt_tokens or question.prompt_tokens or 0,
+        )
 
-    async def _score(self, request: Request) -> Reply:
-        scores = await asyncio.gather(*map(self._score_chat, request.prompt))
-        return Reply(request.key, scores=tuple(scores))
+    async def _several(self, request: Request, question: Question) -> Answer | None:
+        """The samples of one request; None if the server gives one at a time.
 
-    async def _score_chat(self, messages: list[dict]) -> float:
-        body = {
-            "model": self._served_name,
-            "messages": messages,
-            "add_generation_prompt": False,
-            "use_activation": False,
-        }
-        url = f"{self.base_url.removesuffix('/v1')}/classify"
-        answer = await self._client.post(url, body=body, cast_to=object)
-        return float(answer["data"][0]["probs"][0])
+        The first request finds that out for the run, and the others wait for it.
+        """
+        if self._gives_several is None:
+            async with self._first_several:
+                if self._gives_several is None:
+                    return await self._try_several(request, question)
+        if not self._gives_several:
+            return None
+        return await self._try_several(request, question)
+
+    async def _try_several(self, request: Request, question: Question) -> Answer | None:
+        answer = None
+        count = 0
+        try:
+            answer = await self._ask(question, request.seed, request.samples)
+            count = len(answer.completions)
+        except OnlyOne:
+            pass  # not even one: all are asked for singly
+        gives_several = count == request.samples
+        if not gives_several and self._gives_several is not False:
+            url = self._client.shown_url
+            say(f"{url} gives one answer at a time: each sample is asked for by itself")
+        self._gives_several = gives_several
+        return answer
+
+    async def _ask(self, question: Question, seed: int, samples: int = 1) -> Answer:
+        """One answer of the server."""
+
+        def read(content: dict) -> Answer:
+            answer = server_answers.read(content, self._think_tags())
+            if question.prompt_tokens and not self._served.takes_token_ids:
+                server_answers.check_prompt(answer, question.prompt_tokens)
+            return answer
+
+        return await self._client.ask(question, read, n=samples, seed=seed)
+
+    def _think_tags(self) -> tuple[str, str]:
+        """The tags around thinking that the server sends apart."""
+        opened = self._prompts.thinking if self._prompts else None
+        return opened or server_answers.THINK_TAGS
 
     def poll(self) -> list[Reply]:
-        """Wait for a reply and return all that are there; raises what went wrong with a request."""
-        results = [self._finished.get()]
+        """Wait for replies, at most POLL_S, and return all that are there.
+
+        An error of a request is raised once the replies that came with it have been returned.
+        """
+        if self._fault:
+            raise self._fault
+        try:
+            results = [self._finished.get(timeout=POLL_S)]
+        except queue.Empty:
+            return []
         while not self._finished.empty():
             results.append(self._finished.get())
+        replies = []
         for result in results:
-            if isinstance(result, Exception):
-                raise self._explain(result)
-        self.pending -= len(results)
-        return results
+            if isinstance(result, Reply):
+                replies.append(result)
+            else:
+                self._fault = self._fault or result
+        self.pending -= len(replies)
+        if self._fault and not replies:
+            raise self._fault
+        return replies
 
     def close(self) -> None:
         async def cancel_requests() -> None:
@@ -165,24 +226,3 @@ class OpenAIEngine:
 
         asyncio.run_coroutine_threadsafe(cancel_requests(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
-
-
-def _completions_of(answer, base_url: str) -> list[Completion]:
-    """The completions of a server's answer to a chat or to a prompt."""
-    if not answer.choices:
-        raise UserError(f"{base_url} sent a reply without choices")
-    completions = []
-    for choice in answer.choices:
-        message = getattr(choice, "message", None)
-        text = choice.text if message is None else _with_reasoning(message)
-        completions.append(Completion(text, choice.finish_reason or "stop"))
-    return completions
-
-
-def _with_reasoning(message) -> str:
-    """The answer with its thinking, which a server with a reasoning parser sends apart."""
-    answer = message.content or ""
-    thinking = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    if not thinking:
-        return answer
-    return f"<think>\n{thinking}\n</think>\n\n{answer}"

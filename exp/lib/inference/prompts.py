@@ -21,6 +21,7 @@ class Prompts:
         except ValueError as e:
             raise UserError(str(e)) from None
         self.thinking = model.think
+        self.shows_special_tokens = False
 
     def to_answer(self, messages: list[dict]) -> list[int]:
         """The token ids of a conversation up to where the next answer begins."""

@@ -32,8 +32,9 @@ class Sampling:
 class Request:
     """What is asked for row `key`.
 
-    `prompt` is a chat (messages) to answer `samples` times, or the token ids of a text to continue.
-    Without `sampling` it is a list of chats, each of which a reward model scores.
+    `prompt` is a chat (messages) to answer `samples` times, or the token ids of a text to continue;
+    `text` is that text without a leading BOS, for servers that take no ids. Without `sampling` it
+    is a list of chats, each of which a reward model scores.
     """
 
     key: int
@@ -43,20 +44,26 @@ class Request:
     seed: int = 0
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Completion:
     text: str
-    finish_reason: str  # stop or length
+    finish_reason: str  # as lib.inference.endings names it: only `stop` is complete
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for row `key`: completions, or scores, or why the engine refused."""
+    """What came back for row `key`: completions, or scores, or why the engine refused.
+
+    `thinking` are the tags of the thinking that the prompt had opened, if it had: the completions
+    begin inside it.
+    """
 
     key: int
     completions: tuple[Completion, ...] = ()
+    thinking: tuple[str, str] | None = None
     scores: tuple[float, ...] = ()
     tokens: int = 0  # of all completions
     prompt_tokens: int = 0
@@ -72,7 +79,11 @@ class Engine(Protocol):
     def submit(self, request: Request) -> None: ...
 
     def poll(self) -> list[Reply]:
-        """The replies that are ready, which may be none yet; only called while some are pending."""
+        """The replies that are ready, which may be none yet; only called while some are pending.
+
+        It returns after a few seconds, or after one step of the model, so that its caller can report
+        what is in flight. UserError if nothing more can be asked.
+        """
         ...
 
     def close(self) -> None: ...

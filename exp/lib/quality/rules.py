@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lib.errors import UserError
+from lib.inference.endings import why_incomplete
 from lib.quality import asking, talk
 
 _FORMULA = re.compile(
@@ -229,10 +230,14 @@ def first_broken_rule(
 def reason_to_drop(text: str, finish_reason: str) -> str | None:
     """Why a problem that a model has just written is dropped; None if it is usable.
 
-    The reasons are truncated, empty, broken characters, refusal, repeated loop and not a question.
+    The reasons are truncated or another finish reason, empty, broken characters, refusal, repeated
+    loop and not a question.
     """
-    if finish_reason == "length":
-        return "repeated loop" if is_looping(text) else "truncated"
+    incomplete = why_incomplete(finish_reason)
+    if incomplete == "truncated" and is_looping(text):
+        return "repeated loop"
+    if incomplete:
+        return incomplete
     if not any(map(str.isalnum, text)):
         return "empty"
     if broken_characters(text):

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from lib.inference.endings import LENGTH, STOP
 from lib.quality import diversity
 from lib.report.run_folder import RunFile, read
 from lib.tiny import truth
@@ -189,10 +190,10 @@ def _count_responses(domain: Domain, sampled_file: RunFile, examples: Examples |
         finish_reasons = row["finish_reasons"]
         reason_counts.update(finish_reasons)
         for response, finish_reason in zip(row["responses"], finish_reasons, strict=True):
-            if finish_reason == "length":
-                domain.truncated_lengths.append(len(response))
-            else:
+            if finish_reason == STOP:
                 domain.finished_lengths.append(len(response))
+            elif finish_reason == LENGTH:
+                domain.truncated_lengths.append(len(response))
         rewards = sorted(row.get("scores") or (), reverse=True)
         domain.best_rewards += rewards[:1]
         domain.other_rewards += rewards[1:]

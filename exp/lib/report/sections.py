@@ -12,6 +12,7 @@ from statistics import fmean, median
 from markupsafe import Markup
 
 from lib.evaluation import metrics
+from lib.inference.endings import LENGTH
 from lib.progress import clock
 from lib.quality.diversity import Curve
 from lib.report import charts
@@ -20,7 +21,7 @@ from lib.report.run_folder import RunFile
 from lib.tables import percent
 
 FEWEST = 50  # problems of a domain, below which its curve says nothing of where it leads
-MARKS = ("right", "wrong", "no answer", "truncated")
+MARKS = ("right", "wrong", "truncated", "no answer")
 MOST_LEVELS = 12  # responses a problem, above which votes are shown in tenths
 
 
@@ -140,7 +141,7 @@ def _cut_off(finish_reasons: Counter | None) -> str:
     """The share of responses that the token limit ended; a dash without responses."""
     if not finish_reasons:
         return "–"
-    return percent(finish_reasons["length"], finish_reasons.total())
+    return percent(finish_reasons[LENGTH], finish_reasons.total())
 
 
 def _mean_reward(rewards: Sequence[float]) -> str:
@@ -278,11 +279,15 @@ def agreement(votes: Votes) -> dict:
 
 
 def _marks_chart(marks: dict[str, Counter]) -> Markup:
-    """The shares of the marks of each domain's responses."""
+    """The shares of the marks of each domain's responses.
+
+    What is marked with another finish reason, such as content_filter, gave no answer.
+    """
     bars = []
     for domain, mark_counts in marks.items():
         responses = mark_counts.total()
-        shares = [mark_counts[mark] / responses for mark in MARKS]
+        shares = [mark_counts[mark] / responses for mark in MARKS[:-1]]
+        shares.append(max(0, 1 - sum(shares)))
         bars.append(charts.Bar(spoken(domain) or "all", shares))
     title = "Marks of the responses by domain"
     chart = charts.bars(title, bars, MARKS, whole=1, number="{x:.1%}")

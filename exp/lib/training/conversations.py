@@ -10,6 +10,7 @@ from lib import chat
 from lib.errors import UserError
 from lib.grading import latex
 from lib.grading.formats import Format
+from lib.inference.endings import STOP, why_incomplete
 from lib.inference.requests import user_turn
 from lib.models import Model
 
@@ -72,19 +73,28 @@ def within_length(
 ) -> tuple[list[dict], list[dict]]:
     """(examples of at most `max_length` tokens, the longest last; the other rows with `why`).
 
-    Nothing is cut: a conversation without its end teaches not to end.
+    Nothing is cut, and a response that is not complete is left out: a conversation without its end
+    teaches not to end.
     """
     fitting_rows = []
     dropped_rows = []
     for measured in measured_rows:
-        if measured.tokens <= max_length:
-            fitting_rows.append(measured)
-        else:
+        reason = why_incomplete(measured.row.get("finish_reason", STOP))
+        if measured.tokens > max_length:
             reason = f"too long: {measured.tokens} tokens"
+        if reason:
             dropped_rows.append({"why": reason, **measured.row})
+        else:
+            fitting_rows.append(measured)
     fitting_rows.sort(key=lambda measured: measured.tokens)
     examples = [measured.example for measured in fitting_rows]
     return examples, dropped_rows
+
+
+def drop_reasons(dropped_rows: list[dict]) -> str:
+    """Why rows were dropped: `too long, truncated`; `too long` where none was."""
+    reasons = {row["why"].split(":")[0] for row in dropped_rows}
+    return ", ".join(sorted(reasons)) or "too long"
 
 
 def messages_of(row_place: str, row: dict, layout: Format | None) -> list[dict]:
