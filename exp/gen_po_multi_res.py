@@ -52,7 +52,7 @@ def main(
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
         row = rows.with_id(instructions[key])
-        completions, reason = generate.answers_of(reply, model)
+        completions, reason = generate.answers_of(reply)
         if completions:
             row["responses"] = [completion.text for completion in completions]
             row["finish_reasons"] = [completion.finish_reason for completion in completions]

@@ -42,7 +42,7 @@ def main(
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
         row = rows.with_id(instructions[key])
-        completions, reason = generate.answers_of(reply, model)
+        completions, reason = generate.answers_of(reply)
         for completion in completions:
             row |= {"response": completion.text, "finish_reason": completion.finish_reason}
         return row, reason

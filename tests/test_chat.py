@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from conftest import TEST_DATA
-from lib import chat
+from lib import chat, thinking
 from lib.chat_template import Shape, find_shape
 
 SYSTEM = "You teach algebra."
@@ -807,11 +807,11 @@ def test_special_tokens_in_rendered_text_become_single_ids():
     ],
 )
 def test_thinking_is_split_from_the_answer(text, expected):
-    assert chat.split_think(text) == expected
+    assert thinking.split(text) == expected
 
 
 def test_thinking_is_split_at_other_tags_too():
-    assert chat.split_think("[THINK]a[/THINK]b", "[THINK]", "[/THINK]") == ("a", "b")
+    assert thinking.split("[THINK]a[/THINK]b") == ("a", "b")
 
 
 def test_a_saved_tokenizer_is_loaded_with_its_template(tmp_path):

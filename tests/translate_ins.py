@@ -26,7 +26,7 @@ def main(model_path: str, ins_data_path: str, save_path: str, where: Where = Whe
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
         row = rows.with_id(instructions[key])
-        completions, why = generate.answers_of(reply, model)
+        completions, why = generate.answers_of(reply)
         for completion in completions:
             row["translation"] = completion.text
         return row, why

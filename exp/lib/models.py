@@ -48,7 +48,6 @@ class Model:
     max_temperature: float | None = None
     max_tokens_ins: int | None = None
     max_tokens_res: int | None = None
-    think: tuple[str, str] | None = None
     tokens_s: float | None = None
     adapter: str = ""
 
@@ -211,8 +210,6 @@ def _model(facts: dict, defaults: dict) -> Model:
     if unknown_keys:
         first_key = min(unknown_keys)
         raise UserError(f"configs/models.yaml: unknown key {first_key!r} of {facts.get('path')}")
-    if facts.get("think"):
-        facts["think"] = tuple(facts["think"])
     for key in ("path", "reward_model"):
         folder = ROOT / facts[key]
         if folder.is_dir():

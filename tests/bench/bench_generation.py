@@ -101,7 +101,7 @@ def time_stage(
         return Request(key, prompt, sampling, samples, seed=rows.derive_seed(0, key))
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:
-        completions, why = generate.answers_of(reply, model)
+        completions, why = generate.answers_of(reply)
         return {"responses": [completion.text for completion in completions]}, why
 
     out = Output(str(folder / "out.json"), "bench", {}, overwrite=True)

@@ -180,7 +180,7 @@ def ask(
             "answer": problem.gold,
         }
         # An empty answer is not dropped: it is graded as no answer.
-        completions, _ = generate.answers_of(reply, plan.model)
+        completions, _ = generate.answers_of(reply)
         for completion in completions:  # one, or none if the prompt was refused
             row["response"] = completion.text
             row["finish_reason"] = completion.finish_reason

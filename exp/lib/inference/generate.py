@@ -133,7 +133,7 @@ def check_room(model: Model, sampling: Sampling) -> None:
         raise UserError(f"{answer} {context}; lower it, or raise the model's max_model_len")
 
 
-def answers_of(reply: Reply, model: Model) -> tuple[tuple[Completion, ...], str | None]:
+def answers_of(reply: Reply) -> tuple[tuple[Completion, ...], str | None]:
     """The stripped completions of a reply with their thinking tags, and why the row is dropped.
 
     A row is dropped if its prompt did not fit, or if all its answers are empty; a truncated answer
@@ -141,21 +141,21 @@ def answers_of(reply: Reply, model: Model) -> tuple[tuple[Completion, ...], str 
     """
     if reply.refused:
         return (), reply.refused
-    whole = (with_opening_tag(completion, model.think) for completion in reply.completions)
+    whole = (with_opening_tag(completion, reply.thinking) for completion in reply.completions)
     completions = tuple(replace(c, text=c.text.strip()) for c in whole)
     is_empty = not any(completion.text for completion in completions)
     return completions, "empty" if is_empty else None
 
 
-def with_opening_tag(completion: Completion, think: tuple[str, str] | None) -> Completion:
+def with_opening_tag(completion: Completion, thinking: tuple[str, str] | None) -> Completion:
     """The completion, with `<think>` put back where the chat template had written it in the prompt.
 
     Such a completion has a closing tag without an opening one, or, if it was cut off while the
     model was thinking, no tag at all.
     """
-    if not think or think[0] in completion.text:
+    if not thinking or thinking[0] in completion.text:
         return completion
-    opening, closing = think
+    opening, closing = thinking
     if closing in completion.text or completion.finish_reason == "length":
         return replace(completion, text=f"{opening}\n{completion.text}")
     return completion

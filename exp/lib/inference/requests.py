@@ -53,10 +53,15 @@ class Completion:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for row `key`: completions, or scores, or why the engine refused."""
+    """What came back for row `key`: completions, or scores, or why the engine refused.
+
+    `thinking` are the tags of the thinking that the prompt had opened, if it had: the completions
+    begin inside it.
+    """
 
     key: int
     completions: tuple[Completion, ...] = ()
+    thinking: tuple[str, str] | None = None
     scores: tuple[float, ...] = ()
     tokens: int = 0  # of all completions
     prompt_tokens: int = 0
