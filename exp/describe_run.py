@@ -45,7 +45,7 @@ CHECKED_NOTE = (
     '"Well formed": the project\'s own parser reads the problem back in the asked domain. '
     '"Right": the answer is the one\nwhich that parser computes, over well-formed problems.'
 )
-NOT_IN_CARD = ("model", "domain", "system_prompt")  # settings that are too long, or said elsewhere
+NOT_IN_CARD = ("model", "domain")  # settings that are said elsewhere
 CARD = "configs/run_card.md"
 
 
@@ -262,7 +262,8 @@ def _settings_in_words(settings: dict) -> str:
     phrases = []
     for setting, value in settings.items():
         if setting not in NOT_IN_CARD:
-            phrases.append(f"{setting} {value}")
+            in_a_cell = " ".join(str(value).split()).replace("|", "\\|")
+            phrases.append(f"{setting} {in_a_cell}")
     return ", ".join(phrases) or "–"
 
 

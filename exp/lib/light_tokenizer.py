@@ -7,6 +7,7 @@ tokenizers and jinja2 (0.2 s). Nothing is built or guessed here: hub names, remo
 tokenizers that are not of the `tokenizers` library always go through transformers.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -138,7 +139,8 @@ def _save(tokenizer, saved_path: Path) -> None:
         temporary_path.write_text(json.dumps(saved), encoding="utf-8")
         os.replace(temporary_path, saved_path)
     except OSError:
-        temporary_path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary_path.unlink()
 
 
 class _GenerationBlock(Extension):

@@ -73,7 +73,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain: its place in the plan, how it is steered, and how its stages sample."""
+    """One domain: its place in the plan, how it is steered, and how its stages sample.
+
+    `system_prompt` steers problems, `res_system_prompt` answers; an empty one steers none.
+    """
 
     name: str
     count: int
@@ -83,6 +86,7 @@ class Domain:
     res_temperature: float
     max_tokens_ins: int
     max_tokens_res: int
+    res_system_prompt: str = ""
 
 
 def menu() -> list[Model]:

@@ -88,6 +88,9 @@ def is_chat(prompt: list) -> bool:
     return isinstance(prompt[0], dict)
 
 
-def user_turn(text: str) -> list[dict]:
-    """The chat in which a user says `text`."""
-    return [{"role": "user", "content": text}]
+def user_turn(text: str, system_prompt: str = "") -> list[dict]:
+    """The chat in which a user says `text`, behind the system prompt if there is one."""
+    turn = {"role": "user", "content": text}
+    if not system_prompt:
+        return [turn]
+    return [{"role": "system", "content": system_prompt}, turn]
