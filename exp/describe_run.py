@@ -6,7 +6,8 @@ out   data/RUN/<domain>/dataset_info.json, data/RUN/combined_dataset_info.json, 
 
 Everything is counted from the files. If the model's problems are procedural (those of the embedded
 one), each problem is read back: whether it is well formed and in its domain, what its true answer
-is, and how often the response of the highest reward has it.
+is, and how often the response of the highest reward has it. With --elapsed_s, the seconds that
+the run has taken, it says in how many of them the models were asked.
 """
 
 import time
@@ -17,7 +18,7 @@ from lib import cli, models, rows
 from lib.grading import answers
 from lib.models import Model
 from lib.progress import say, shown_path
-from lib.report import run_folder
+from lib.report import engine_share, run_folder
 from lib.tables import markdown, percent, share
 
 
@@ -267,7 +268,7 @@ def _settings_in_words(settings: dict) -> str:
     return ", ".join(phrases) or "–"
 
 
-def main(run_path: str, model_path: str):
+def main(run_path: str, model_path: str, elapsed_s: float = 0.0):
     model, run = models.find(model_path), Path(run_path)
     known_domains = list(models.domains(model))
     domains = run_folder.in_order(run_folder.domains_of(run), known_domains)
@@ -287,6 +288,10 @@ def main(run_path: str, model_path: str):
         random_share = percent(combined["checked"]["right_random_of_ranked"])
         best_is_right = f"The best-scored of 7 responses is right in {best_share} of the problems"
         print(f"\n{best_is_right}, a random one in {random_share}.")
+    metas = [file.meta for file in run_folder.find(run)]
+    asked_share = engine_share.in_words(metas, elapsed_s, now=time.time())
+    if asked_share:
+        print(f"\n{asked_share}")
     print(f"\nDataset: {shown_path(run)}   (settings and use: {shown_path(card_path)})")
 
 

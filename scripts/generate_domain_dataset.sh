@@ -49,7 +49,7 @@ both)
     await "$here/serve.sh" "$model" "${files}_ins_res.json" "${files}_ins_7res.json" -- "$0" "$model" "$domain" "$count"
   POOLING=1 PHASE=rank BASE_URL=${REWARD_URL:-} LOG=$logs/reward_server.log \
     await "$here/serve.sh" "$reward_model" "${files}_ins_7res_armorm.json" -- "$0" "$model" "$domain" "$count"
-  step describe_run --run_path "$root/data/$RUN" --model_path "$model"
+  step describe_run --run_path "$root/data/$RUN" --model_path "$model" --elapsed_s "$SECONDS"
   ;;
 *) die "no PHASE $PHASE; known: generate, rank" ;;
 esac
