@@ -3,7 +3,9 @@
 import json
 import shutil
 import sys
+import threading
 import types
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import ModuleSpec
 
 import pytest
@@ -17,6 +19,7 @@ from lib.errors import UserError
 from lib.grading import formats
 from lib.inference import generate, vllm_engine
 from lib.inference.backends import Where
+from lib.inference.openai_engine import OpenAIEngine
 from lib.inference.prompts import Prompts
 from lib.inference.requests import Completion, Reply, Request, Sampling, user_turn
 from lib.models import Model, domain, domains
@@ -327,6 +330,80 @@ def test_the_offline_engine_is_sent_these_ids(name, prompts_of, folder_of, fake_
     prompts, _ = prompts_of(name)
     for conversation in CONVERSATIONS.values():
         assert offline_ids(str(folder_of(name)), conversation) == prompts.to_answer(conversation)
+
+
+class FakeServer(ThreadingHTTPServer):
+    """Stands where a server of a make is, records the bodies that arrive, and answers "4"."""
+
+    daemon_threads = True
+
+    def __init__(self, model_name, make):
+        self.posts, server = [], self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                listed = {"id": model_name, "object": "model", "owned_by": make}
+                self.reply({"object": "list", "data": [listed | {"max_model_len": 4096}]})
+
+            def do_POST(self):
+                length = int(self.headers["Content-Length"])
+                server.posts.append((self.path, json.loads(self.rfile.read(length))))
+                message = {"role": "assistant", "content": "4"}
+                choice = {"index": 0, "finish_reason": "stop", "message": message, "text": "4"}
+                self.reply({"choices": [choice], "usage": {}})
+
+            def reply(self, body):
+                data = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+
+def posts(path, make, conversations):
+    """(path, body) of what a server of that make gets for each conversation."""
+    server = FakeServer(path, make)
+    engine = OpenAIEngine(Model(path), f"http://127.0.0.1:{server.server_address[1]}/v1")
+    try:
+        for key, conversation in enumerate(conversations):
+            engine.submit(Request(key, conversation, Sampling(temperature=0.0, max_tokens=8)))
+            while engine.pending:
+                engine.poll()
+    finally:
+        engine.close()
+        server.shutdown()
+    return server.posts
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_server_of_vllm_is_sent_the_ids_that_the_offline_engine_is_sent(
+    name, prompts_of, folder_of, fake_vllm
+):
+    prompts_of(name)
+    path = str(folder_of(name))
+    arrived = posts(path, "vllm", CONVERSATIONS.values())
+    for conversation, (posted_to, body) in zip(CONVERSATIONS.values(), arrived, strict=True):
+        assert posted_to == "/v1/completions"
+        assert body["prompt"] == offline_ids(path, conversation)
+
+
+@pytest.mark.parametrize("name", ["google-gemma-2-2b-it", "Qwen-Qwen2.5-7B-Instruct"])
+def test_a_server_of_another_make_is_sent_messages_with_the_system_prompt_in_its_place(
+    name, prompts_of, folder_of
+):
+    prompts, _ = prompts_of(name)
+    ((posted_to, body),) = posts(str(folder_of(name)), "llamacpp", [[SYSTEM, QUESTION]])
+    assert posted_to == "/v1/chat/completions"
+    assert body["messages"] == prompts.folded([SYSTEM, QUESTION])
 
 
 def fake_output(text, finish_reason):

@@ -24,7 +24,8 @@ from lib import chat
 from lib.rows import ROOT
 
 CACHE = ROOT / "data/cache/tokenizers"
-WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack")
+# Bytes: what is larger are weights, known by their name and size. Gemma's tokenizer.json has 33 MB.
+LARGEST_READ = 100_000_000
 # What is used here. A class that replaces one of them is not what is saved.
 METHODS = (
     "encode",
@@ -103,9 +104,11 @@ def _fingerprint(folder: Path) -> str:
         digest.update(f"{package}:{metadata.version(package)}\n".encode())
     digest.update(f"{folder}\n".encode())
     for path in sorted([*folder.glob("*"), *folder.glob("additional_chat_templates/*")]):
-        if path.is_file() and path.suffix not in WEIGHTS:
-            contents = path.read_bytes()
-            digest.update(f"{path.name}:{len(contents)}\n".encode() + contents)
+        if path.is_file():
+            size = path.stat().st_size
+            digest.update(f"{path.name}:{size}\n".encode())
+            if size <= LARGEST_READ:
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
