@@ -1,7 +1,9 @@
 """What a model is sent: nine real templates on a real vocabulary, through both engines and none."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import threading
 import types
@@ -582,6 +584,15 @@ def test_large_models_are_asked_for_what_the_pipeline_wants_in_every_domain(name
     text = domain(find_model("1"), name).res_system_prompt
     for words in ("step by step", "proof", "15 to 20", "\\boxed{}"):
         assert words in text
+
+
+def test_the_driver_asks_for_answers_as_the_domain_wants_them():
+    command = [ROOT / "scripts/generate_domain_dataset.sh", "0", "algebra", "5"]
+    env = {**os.environ, "DRY": "1", "PYTHON": sys.executable}
+    printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    for stage_name in STAGES:
+        (line,) = [line for line in printed.splitlines() if f"exp/{stage_name}.py" in line]
+        assert "--domain algebra" in line
 
 
 @pytest.mark.parametrize(
