@@ -57,7 +57,7 @@ bench: setup ## ratios measured in one run: stages over raw vLLM, the grader ove
 	PYTHONPATH=exp .venv/bin/python tests/bench/bench_training.py --model_path data/models/tiny
 
 clean: ## remove the environment and caches, never data
-	rm -rf .venv .pytest_cache .ruff_cache && find . -name __pycache__ -type d -prune -exec rm -r {} +
+	rm -rf .venv .pytest_cache .ruff_cache data/cache && find . -name __pycache__ -type d -prune -exec rm -r {} +
 
 ##@ Generate
 all-domains: setup ## the main job: problems, answers and ranked answers in six domains (MODEL=0 SCALE= RUN= DRY=1)

@@ -16,7 +16,7 @@ import os
 import shutil
 import socket
 
-from lib import chat, cli, models
+from lib import chat, cli, light_tokenizer, models
 from lib.errors import UserError
 from lib.inference import memory
 from lib.inference.run_estimate import (
@@ -84,7 +84,7 @@ def check_reward_model(model: Model, devices: list[float], trust_remote_code: bo
 def check_template(model: Model, system_prompt: str, trust_remote_code: bool) -> str:
     """The pre-query prompt, so that a template that cannot give one fails here."""
     try:
-        tokenizer = chat.load_tokenizer(model.path, trust_remote_code)
+        tokenizer = light_tokenizer.load(model.path, trust_remote_code)
         return chat.pre_query(tokenizer, system_prompt)
     except ValueError as e:
         raise UserError(str(e)) from None

@@ -6,7 +6,8 @@ out   data/RUN/<domain>/dataset_info.json, data/RUN/combined_dataset_info.json, 
 
 Everything is counted from the files. If the model's problems are procedural (those of the embedded
 one), each problem is read back: whether it is well formed and in its domain, what its true answer
-is, and how often the response of the highest reward has it.
+is, and how often the response of the highest reward has it. With --elapsed_s, the seconds that
+the run has taken, it says in how many of them the models were asked.
 """
 
 import time
@@ -19,7 +20,7 @@ from lib.grading import answers
 from lib.inference.endings import LENGTH
 from lib.models import Model
 from lib.progress import say, shown_path
-from lib.report import run_folder
+from lib.report import engine_share, run_folder
 from lib.tables import markdown, percent, share
 
 
@@ -47,7 +48,7 @@ CHECKED_NOTE = (
     '"Well formed": the project\'s own parser reads the problem back in the asked domain. '
     '"Right": the answer is the one\nwhich that parser computes, over well-formed problems.'
 )
-NOT_IN_CARD = ("model", "domain", "system_prompt")  # settings that are too long, or said elsewhere
+NOT_IN_CARD = ("model", "domain")  # settings that are said elsewhere
 CARD = "configs/run_card.md"
 
 
@@ -266,11 +267,12 @@ def _settings_in_words(settings: dict) -> str:
     phrases = []
     for setting, value in settings.items():
         if setting not in NOT_IN_CARD:
-            phrases.append(f"{setting} {value}")
+            in_a_cell = " ".join(str(value).split()).replace("|", "\\|")
+            phrases.append(f"{setting} {in_a_cell}")
     return ", ".join(phrases) or "–"
 
 
-def main(run_path: str, model_path: str):
+def main(run_path: str, model_path: str, elapsed_s: float = 0.0):
     model, run = models.find(model_path), Path(run_path)
     known_domains = list(models.domains(model))
     domains = run_folder.in_order(run_folder.domains_of(run), known_domains)
@@ -290,6 +292,10 @@ def main(run_path: str, model_path: str):
         random_share = percent(combined["checked"]["right_random_of_ranked"])
         best_is_right = f"The best-scored of 7 responses is right in {best_share} of the problems"
         print(f"\n{best_is_right}, a random one in {random_share}.")
+    metas = [file.meta for file in run_folder.find(run)]
+    asked_share = engine_share.in_words(metas, elapsed_s, now=time.time())
+    if asked_share:
+        print(f"\n{asked_share}")
     print(f"\nDataset: {shown_path(run)}   (settings and use: {shown_path(card_path)})")
 
 

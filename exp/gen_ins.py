@@ -14,7 +14,7 @@ reason and replaced, with at most 4 attempts for each problem that is asked for.
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from lib import chat, cli, models, progress, provenance, rows
+from lib import chat, cli, light_tokenizer, models, progress, provenance, rows
 from lib.errors import Shortfall, UserError, near
 from lib.inference import generate
 from lib.inference.backends import Where
@@ -90,7 +90,7 @@ class Attempts:
 def pre_query_request(model: models.Model, system_prompt: str, where: Where) -> dict:
     """The prompt that every attempt starts from, and what ends a user's turn, as Request fields."""
     try:
-        tokenizer = chat.load_tokenizer(model.path, where.trust_remote_code)
+        tokenizer = light_tokenizer.load(model.path, where.trust_remote_code)
         text = chat.pre_query(tokenizer, system_prompt)
         token_ids = chat.stop_token_ids(tokenizer, chat.generation_config(model.path))
         strings = chat.stop_strings(tokenizer)

@@ -7,13 +7,14 @@ out   algebra_ins_7res.json   id, instruction, responses, finish_reasons
           --temperature 0.8 --max_tokens 256
 
 All answers of a row are one request: the engine reads the prompt once and samples each answer with
-a seed of its own.
+a seed of its own. --system_prompt, --format and --domain are those of gen_res.
 """
 
 from dataclasses import asdict
 
 from lib import cli, models, rows
 from lib.errors import UserError
+from lib.grading.formats import AnswerStyle
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
@@ -27,6 +28,7 @@ def main(
     save_path: str,
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95),
     num_responses: int = 7,
+    style: AnswerStyle = AnswerStyle(),
     seed: int = 0,
     where: Where = Where(),
     overwrite: bool = False,
@@ -38,8 +40,11 @@ def main(
     if num_responses > 1 and sampling.temperature == 0:
         same = f"--temperature 0 gives {num_responses} times the same answer"
         raise UserError(f"{same}; use 0.8, or --num_responses 1")
+    system_prompt = style.text(model)
     settings = {"model": models.identity(model), **asdict(sampling)}
     settings |= {"num_responses": num_responses, "seed": seed}
+    if system_prompt:
+        settings["system_prompt"] = system_prompt
     out = Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
     what = f"{num_responses} answers to each row of {shown_path(ins_data_path)} with {model.name}"
     if out.announce(what):
@@ -49,7 +54,7 @@ def main(
     generate.check_room(model, sampling)
 
     def make_request(key: int) -> Request:
-        prompt = user_turn(instructions[key]["instruction"])
+        prompt = user_turn(instructions[key]["instruction"], system_prompt)
         return Request(key, prompt, sampling, num_responses, seed=rows.derive_seed(seed, key))
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:

@@ -5,13 +5,15 @@ out   algebra_ins_res.json   id, instruction, response, finish_reason
       python exp/gen_res.py --model_path data/models/tiny --temperature 0.05 --max_tokens 256 \\
           --ins_data_path data/demo/algebra_ins.json --save_path data/demo/algebra_ins_res.json
 
-Thinking between <think> tags stays in the response. An answer cut off by --max_tokens has
-finish_reason "length".
+Thinking stays in the response, between the model's own tags. An answer cut off by --max_tokens has
+finish_reason "length". --system_prompt is said before each question, and --format adds that of a
+layout in configs/formats.yaml; without either, --domain takes the one of the model's domains file.
 """
 
 from dataclasses import asdict
 
 from lib import cli, models, rows
+from lib.grading.formats import AnswerStyle
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
@@ -24,13 +26,17 @@ def main(
     ins_data_path: str,
     save_path: str,
     sampling: Sampling = Sampling(temperature=0.0),
+    style: AnswerStyle = AnswerStyle(),
     seed: int = 0,
     where: Where = Where(),
     overwrite: bool = False,
 ):
     model = models.find(model_path)
     typed, sampling = sampling, generate.limited(model, sampling)
+    system_prompt = style.text(model)
     settings = {"model": models.identity(model), **asdict(sampling), "seed": seed}
+    if system_prompt:
+        settings["system_prompt"] = system_prompt
     out = Output(save_path, "gen_res", settings, (ins_data_path,), overwrite)
     if out.announce(f"one answer to each row of {shown_path(ins_data_path)} with {model.name}"):
         return
@@ -39,7 +45,7 @@ def main(
     generate.check_room(model, sampling)
 
     def make_request(key: int) -> Request:
-        prompt = user_turn(instructions[key]["instruction"])
+        prompt = user_turn(instructions[key]["instruction"], system_prompt)
         return Request(key, prompt, sampling, seed=rows.derive_seed(seed, key))
 
     def make_row(key: int, reply: Reply) -> tuple[dict, str | None]:

@@ -36,7 +36,7 @@ each() {
 [[ ${DRY:-} ]] || mkdir -p "$logs"
 each generate "$model" "${POLICY_URL:-}" policy_server ins_res ins_7res
 POOLING=1 each rank "$reward_model" "${REWARD_URL:-}" reward_server ins_7res_armorm
-step describe_run --run_path "$out" --model_path "$model"
+step describe_run --run_path "$out" --model_path "$model" --elapsed_s "$SECONDS"
 [[ ${REFINE:-1} == 0 ]] || "$here/refine_dataset.sh" "$out" "$model" ||
   echo "The dataset is whole, but was not refined: see above. RUN=$RUN make refine tries again." >&2
 [[ ${DRY:-} ]] || echo "All domains in $((SECONDS / 60)) min $((SECONDS % 60)) s."

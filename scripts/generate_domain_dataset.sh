@@ -30,9 +30,9 @@ generate() {
   step gen_ins --model_path "$model" --save_path "${files}_ins.json" --total_prompts "$count" --temperature "$ins_temp" \
     --control_tasks math --domain "$domain" --max_tokens "$max_ins" "${served[@]}"
   step gen_res --model_path "$model" --ins_data_path "${files}_ins.json" --save_path "${files}_ins_res.json" \
-    --temperature "$res_temp" --max_tokens "$max_res" "${served[@]}"
+    --domain "$domain" --temperature "$res_temp" --max_tokens "$max_res" "${served[@]}"
   step gen_po_multi_res --model_path "$model" --ins_data_path "${files}_ins.json" --save_path "${files}_ins_7res.json" \
-    --temperature 0.8 --num_responses 7 --max_tokens "$max_res" "${served[@]}"
+    --domain "$domain" --temperature 0.8 --num_responses 7 --max_tokens "$max_res" "${served[@]}"
 }
 rank() {
   step gen_po_rewards --model_name_or_path "$reward_model" --ins_data_path "${files}_ins_7res.json" \
@@ -49,7 +49,7 @@ both)
     await "$here/serve.sh" "$model" "${files}_ins_res.json" "${files}_ins_7res.json" -- "$0" "$model" "$domain" "$count"
   POOLING=1 PHASE=rank BASE_URL=${REWARD_URL:-} LOG=$logs/reward_server.log \
     await "$here/serve.sh" "$reward_model" "${files}_ins_7res_armorm.json" -- "$0" "$model" "$domain" "$count"
-  step describe_run --run_path "$root/data/$RUN" --model_path "$model"
+  step describe_run --run_path "$root/data/$RUN" --model_path "$model" --elapsed_s "$SECONDS"
   ;;
 *) die "no PHASE $PHASE; known: generate, rank" ;;
 esac

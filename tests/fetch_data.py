@@ -26,7 +26,7 @@ AIME = "GAIR-NLP/AIME-Preview/7011a9eae7c4b78071f27b6f77f618d65608cfb0/eval/data
 TEMPLATES = "ikawrakow/ik_llama.cpp/8337e4cd3861406fc04e0854b1409cd1b027fbc9/models/templates"
 # An older commit, because the later one changed the template of DeepSeek-R1.
 OLDER_TEMPLATES = "ikawrakow/ik_llama.cpp/d7882c3cf8d5ced5df2df4f70ba17f96f3693b63/models/templates"
-SELECTED = ("answer_equivalence", "judge", "model_outputs", "ocr")
+SELECTED = ("answer_equivalence", "judge", "model_outputs", "ocr", "tokenizers")
 
 
 class Source(NamedTuple):

@@ -107,6 +107,11 @@ EXTRACTED = [  # text, strict, lenient
     ),
     pytest.param(r"<think>so \boxed{1}</think> Done.", None, "1", id="said only while thinking"),
     pytest.param(r"<think>so \boxed{1}", None, None, id="thinking that never ended"),
+    pytest.param(r"[THINK]\boxed{1}[/THINK] \boxed{2}", "2", "2", id="other tags of thinking"),
+    pytest.param(r"[THINK]so \boxed{1}", None, None, id="cut off behind another opening tag"),
+    pytest.param(
+        "<|channel>thought\nIs it 7?<channel|>It is 8.", None, "8", id="tags that are no twins"
+    ),
     pytest.param(
         "The answer is 4.\n\nQuestion: 2+3?\nThe answer is 5.",
         "4",

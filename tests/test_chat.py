@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from conftest import TEST_DATA
-from lib import chat
+from lib import chat, thinking
 from lib.chat_template import Shape, find_shape
 
 SYSTEM = "You teach algebra."
@@ -807,11 +807,58 @@ def test_special_tokens_in_rendered_text_become_single_ids():
     ],
 )
 def test_thinking_is_split_from_the_answer(text, expected):
-    assert chat.split_think(text) == expected
+    assert thinking.split(text) == expected
 
 
-def test_thinking_is_split_at_other_tags_too():
-    assert chat.split_think("[THINK]a[/THINK]b", "[THINK]", "[/THINK]") == ("a", "b")
+@pytest.mark.parametrize(("opening", "closing"), thinking.TAG_PAIRS)
+def test_thinking_is_split_at_whichever_known_tags_are_there(opening, closing):
+    assert thinking.split(f"{opening}\na\n{closing}\n\nb") == ("a", "b")
+    assert thinking.split(f"a{closing}b") == ("a", "b")
+    assert thinking.split(f"{opening}a") == ("a", "")
+    assert thinking.split(f"{opening}Is <think> a tag?{closing}b")[1] == "b"
+    assert thinking.has_ended(f"{opening}a{closing}") and not thinking.has_ended(f"{opening}a")
+
+
+def ending(text):
+    """ChatML with another text behind the assistant's header."""
+    return chatml().replace("assistant\n", f"assistant\n{text}")
+
+
+# Whether an answer begins inside its thinking; the texts are those that the families' own templates
+# write behind the header, as rendered for this project.
+BEGINNINGS = {
+    "R1 and Qwen3.5: opened, with a newline": (ending("<think>\n"), "<think>"),
+    "GLM 4.7: opened, without a newline": (ending("<think>"), "<think>"),
+    "Qwen3.5's small sizes: an empty block": (ending("<think>\n\n</think>\n\n"), None),
+    "DeepSeek V3.1: closed, and never opened": (DEEPSEEK_3, None),
+    "Nemotron: opened, with a blank line": (NEMOTRON, "<think>"),
+    "Qwen3 and Llama: the model writes the tag itself": (chatml(), None),
+    "Cohere: its own tags": (ending("<|START_THINKING|>"), "<|START_THINKING|>"),
+    "Gemma 4 31B: an empty block": (GEMMA_4, None),
+    "Gemma 4, thinking": (ending("<|channel>thought\n"), "<|channel>thought"),
+    "Magistral: opened": (ending("[THINK]"), "[THINK]"),
+    "MiniMax-M3": (ending("<mm:think>\n"), "<mm:think>"),
+    "gpt-oss: the model chooses its channel": (HARMONY, None),
+    "an empty block, then another one": (ending("<think></think><think>"), "<think>"),
+    "a tag that no family has": (ending("<ponder>"), None),
+    "a tag in the history alone": (
+        chatml(content="m['content'].split('</think>')[-1]", before="{# <think> #}"),
+        None,
+    ),
+    "a tag in the system prompt alone": (chatml(default="Think between <think> tags."), None),
+    "a system prompt is wanted": (
+        "{% if messages[0]['role'] != 'system' %}{{ raise_exception('alone') }}{% endif %}"
+        + ending("<think>\n"),
+        "<think>",
+    ),
+}
+
+
+@pytest.mark.parametrize("family", BEGINNINGS)
+def test_the_template_says_whether_an_answer_begins_inside_its_thinking(family):
+    template, expected = BEGINNINGS[family]
+    pair = chat.thinking_opened(tokenizer(template, bos="<s>"))
+    assert (pair and pair[0]) == expected
 
 
 def test_a_saved_tokenizer_is_loaded_with_its_template(tmp_path):

@@ -140,6 +140,9 @@ def test_the_right_answer_pays_five_where_it_stands_alone_between_the_tags(text,
         pytest.param(
             "<think>\\boxed{6}?</think> \\boxed{5}", True, id="another box while thinking"
         ),
+        pytest.param(
+            "[THINK]\\boxed{6}?[/THINK] \\boxed{5}", True, id="another family's tags of thinking"
+        ),
         pytest.param("\\boxed{5}, that is: \\boxed{5}", True, id="in the working and at the end"),
         pytest.param("\\boxed{6} or \\boxed{5}", False, id="two boxes, the last right"),
         pytest.param("\\boxed{5} and \\boxed{6}", False, id="two boxes, the first right"),

@@ -352,6 +352,19 @@ def test_a_format_is_seen_exactly(text, fits, thinks):
     assert (layout.fits(text), layout.shows_thinking(text)) == (fits, thinks)
 
 
+@pytest.mark.parametrize(
+    "text, thinks",
+    [
+        pytest.param("<think>a</think>\\boxed{2}", True, id="the usual tags"),
+        pytest.param("[THINK]a[/THINK]\\boxed{2}", True, id="another family's tags"),
+        pytest.param("[THINK][/THINK]\\boxed{2}", False, id="an empty block"),
+        pytest.param("\\boxed{2}", False, id="no tags"),
+    ],
+)
+def test_where_no_tags_are_asked_for_a_models_own_ones_show_its_thinking(text, thinks):
+    assert formats.find("boxed").shows_thinking(text) == thinks
+
+
 BAD = [
     pytest.param("eval_aime", '{"problem": "?"}\n', [], "a.jsonl:1: no key 'answer'", id="no gold"),
     pytest.param(

@@ -12,7 +12,7 @@ from conftest import TINY, stage_here
 from lib import rows
 from lib.errors import UserError
 from lib.quality import diversity
-from lib.report import charts, mathml, run_folder
+from lib.report import charts, engine_share, mathml, run_folder
 from lib.report.figures import Examples
 from lib.tiny import truth
 
@@ -579,3 +579,21 @@ def test_a_run_without_a_meta_file_cannot_be_described(tmp_path):
 def test_a_missing_run_is_an_error_of_the_user(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         run_folder.find(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        pytest.param([[[0, 10]]], "10s of 40s (25%)", id="one stage"),
+        pytest.param([[[0, 10]], [[5, 15]]], "15s of 40s (38%)", id="side by side is not added"),
+        pytest.param([[[0, 30]], [[5, 15]]], "30s of 40s (75%)", id="one inside the other"),
+        pytest.param([[[30, 40], [0, 5]]], "15s of 40s (38%)", id="two sessions of a stage"),
+        pytest.param([[[-90, 10]]], "10s of 40s (25%)", id="what an earlier run asked is cut off"),
+        pytest.param([[[-90, -80]], []], "", id="nothing was asked in this run"),
+    ],
+)
+def test_the_share_of_the_time_in_which_a_model_was_asked_unites_the_stages(spans, expected):
+    metas = [{"asked_at": [[100 + first, 100 + last] for first, last in s]} for s in spans]
+    words = engine_share.in_words([*metas, {}], elapsed_s=40, now=140)
+    assert words.startswith(f"The models were asked during {expected}" if expected else "")
+    assert bool(words) == bool(expected)

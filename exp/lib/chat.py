@@ -1,4 +1,4 @@
-"""A model's chat format, read off its own template: prompts, what ends a turn, and thinking.
+"""A model's chat format, read off its own template: prompts, their ids, and what ends a turn.
 
 `lib.chat_template` renders conversations in the shape that the template takes; here stands what is
 made of the text.
@@ -8,15 +8,18 @@ import json
 import re
 from pathlib import Path
 
+from lib import thinking
 from lib.chat_template import (
     ASSISTANT,
     SYSTEM,
     USER,
+    Shape,
     dialogue,
     find_shape,
     name_of,
     position_of,
     render_in_shape,
+    with_system_in_place,
 )
 from lib.errors import one_line
 
@@ -55,13 +58,38 @@ def render(tokenizer, messages: list[dict], answer: bool = True) -> str:
 
     ValueError if the template refuses it.
     """
-    with_system = messages[0]["role"] == "system"
-    # An empty system prompt is as good as none, and some templates refuse it.
-    if with_system and not messages[0]["content"].strip():
-        with_system = False
-        messages = messages[1:]
-    shape = find_shape(tokenizer, with_system)
+    messages = _without_empty_system(messages)
+    shape = _shape_for(tokenizer, messages)
     return render_in_shape(tokenizer, shape, messages, with_header=answer)
+
+
+def folded(tokenizer, messages: list[dict]) -> list[dict]:
+    """The messages for a server that renders them by itself, with the model's own template.
+
+    A system prompt stands where `render` puts it: in the first user's turn, if the template has no
+    place for it. ValueError as `render`.
+    """
+    messages = _without_empty_system(messages)
+    return with_system_in_place(_shape_for(tokenizer, messages), messages)
+
+
+def thinking_opened(tokenizer) -> thinking.TagPair | None:
+    """The tags of the thinking that the template opens before an answer; None if it opens none.
+
+    Then an answer begins with its thinking and has no opening tag.
+    """
+    return thinking.pair_left_open(_text_after(tokenizer, USER, with_header=True))
+
+
+def check_template(tokenizer) -> None:
+    """ValueError if no conversation can be rendered: no template, or one that refuses them all."""
+    try:
+        find_shape(tokenizer, with_system=False)
+    except ValueError as refusal:
+        try:
+            find_shape(tokenizer, with_system=True)
+        except ValueError:
+            raise refusal from None
 
 
 def stop_token_ids(tokenizer, generation_config: dict | None, user_turn: bool = True) -> list[int]:
@@ -93,7 +121,7 @@ def stop_strings(tokenizer) -> list[str]:
         return []
     first_line = header.split("\n")[0]
     before_marks = marks.split(first_line)[0]
-    stop = before_marks.split("<think")[0].strip()
+    stop = thinking.ANY_TAG.split(before_marks)[0].strip()
     # Of a line that begins with a tag, such as `[/INST]`, the tag is enough.
     tag = re.match(r"<[^<>\s]+>|\[[^\[\]\s]+\]", stop)
     if tag:
@@ -117,23 +145,6 @@ def encode(tokenizer, text: str) -> list[int]:
         return ids
     sets_bos_by_itself = tokenizer.encode("a")[:1] == [bos]
     return [bos, *ids] if sets_bos_by_itself else ids
-
-
-def split_think(text: str, opening: str = "<think>", closing: str = "</think>") -> tuple[str, str]:
-    """(thinking, answer) of a response, without the tags.
-
-    Text without a tag is all answer, as it stands. The opening tag may be missing, if the template
-    wrote it in the prompt. A response cut off while thinking has the answer "". If both happen,
-    there is no tag at all: put `opening` before the text first.
-    """
-    thinking, closing_tag, answer = text.rpartition(closing)
-    if closing_tag:
-        answer, _, unfinished = answer.partition(opening)
-        thinking = thinking.replace(opening, "").replace(closing, "") + unfinished
-        return thinking.strip(), answer.strip()
-    if opening in text:
-        return text.replace(opening, "", 1).strip(), ""
-    return "", text
 
 
 def load_tokenizer(model_path: str, trust_remote_code: bool = False):
@@ -186,6 +197,17 @@ def generation_config(model_path: str) -> dict | None:
         return json.loads(config_path.read_bytes())
     except ValueError as e:
         raise ValueError(f"{config_path}: not JSON: {one_line(e)}") from None
+
+
+def _without_empty_system(messages: list[dict]) -> list[dict]:
+    """An empty system prompt is as good as none, and some templates refuse it."""
+    first = messages[0]
+    is_empty_system = first["role"] == "system" and not first["content"].strip()
+    return messages[1:] if is_empty_system else messages
+
+
+def _shape_for(tokenizer, messages: list[dict]) -> Shape:
+    return find_shape(tokenizer, with_system=messages[0]["role"] == "system")
 
 
 def _id_set(ids: int | list[int] | tuple[int, ...] | None) -> set[int]:

@@ -63,6 +63,20 @@ def name_of(tokenizer) -> str:
     return getattr(tokenizer, "name_or_path", "") or "this tokenizer"
 
 
+def template_of(tokenizer) -> str:
+    """The one template, or of several named ones the default. ValueError: a base model has none."""
+    template = getattr(tokenizer, "chat_template", None)
+    if isinstance(template, dict):
+        named_templates = list(template.values())
+        only_one = named_templates[0] if len(named_templates) == 1 else None
+        template = template.get("default") or only_one
+    if not template:
+        problem = "its tokenizer has no chat template (a base model?)"
+        advice = "use the model's chat version, or put its chat_template.jinja into the folder"
+        raise ValueError(f"{name_of(tokenizer)}: {problem}; {advice}")
+    return template
+
+
 def position_of(word: str, text: str) -> int | None:
     """Where a marked word begins in rendered text; None where it is not."""
     occurrence = re.search(word, text, re.IGNORECASE)
@@ -111,6 +125,14 @@ def render_in_shape(tokenizer, shape: Shape, messages: list[dict], with_header: 
         return _render(tokenizer, shape, messages, with_header)
     except _Refused as e:
         raise ValueError(f"{name_of(tokenizer)}: its chat template refuses: {e}") from e.__cause__
+
+
+def with_system_in_place(shape: Shape, messages: list[dict]) -> list[dict]:
+    """The messages with the system prompt where this shape has it; the originals stay."""
+    if messages[0]["role"] != "system" or shape.system == "own":
+        return messages
+    turns = _with_folded_system(messages)
+    return [messages[0], *turns] if shape.system == "both" else turns
 
 
 def _no_shape_message(tokenizer, with_system: bool, problems: dict[str, str]) -> str:
@@ -173,7 +195,7 @@ def _render(tokenizer, shape: Shape, messages: list[dict], with_header: bool) ->
         RuntimeError,
         AssertionError,
     )
-    template = _template_of(tokenizer)
+    template = template_of(tokenizer)
     options = {"tokenize": False, "add_generation_prompt": with_header}
     options |= _date_variables(template)
     if isinstance(tokenizer.chat_template, dict):
@@ -193,19 +215,6 @@ def _render(tokenizer, shape: Shape, messages: list[dict], with_header: bool) ->
     raise _Refused(one_line(first_error)) from first_error
 
 
-def _template_of(tokenizer) -> str:
-    """The one template, or of several named ones the default. ValueError: a base model has none."""
-    template = getattr(tokenizer, "chat_template", None)
-    if isinstance(template, dict):
-        named_templates = list(template.values())
-        only_one = named_templates[0] if len(named_templates) == 1 else None
-        template = template.get("default") or only_one
-    if not template:
-        problem = "its tokenizer has no chat template (a base model?); use a chat model"
-        raise ValueError(f"{name_of(tokenizer)}: {problem}")
-    return template
-
-
 def _date_variables(template: str) -> dict:
     """The fixed day for the variables by which a template asks for the date."""
     variables = {}
@@ -219,11 +228,8 @@ def _date_variables(template: str) -> dict:
 
 def _laid_out(shape: Shape, messages: list[dict]) -> list[dict]:
     """The messages in this shape; the originals stay as they are."""
-    if messages[0]["role"] == "system" and shape.system != "own":
-        turns = _with_folded_system(messages)
-        messages = [messages[0], *turns] if shape.system == "both" else turns
     laid_out = []
-    for message in messages:
+    for message in with_system_in_place(shape, messages):
         is_turn = message["role"] != "system"
         if shape.parts == "all" or (shape.parts == "turns" and is_turn):
             message = {**message, "content": [{"type": "text", "text": message["content"]}]}

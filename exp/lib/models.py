@@ -67,7 +67,6 @@ class Model:
     max_temperature: float | None = None
     max_tokens_ins: int | None = None
     max_tokens_res: int | None = None
-    think: tuple[str, str] | None = None
     tokens_s: float | None = None
     adapter: str = ""
 
@@ -92,7 +91,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain: its place in the plan, how it is steered, and how its stages sample."""
+    """One domain: its place in the plan, how it is steered, and how its stages sample.
+
+    `system_prompt` steers problems, `res_system_prompt` answers; an empty one steers none.
+    """
 
     name: str
     count: int
@@ -102,6 +104,7 @@ class Domain:
     res_temperature: float
     max_tokens_ins: int
     max_tokens_res: int
+    res_system_prompt: str = ""
 
 
 def menu() -> list[Model]:
@@ -231,8 +234,6 @@ def _model(facts: dict, defaults: dict) -> Model:
     if unknown_keys:
         first_key = min(unknown_keys)
         raise UserError(f"configs/models.yaml: unknown key {first_key!r} of {facts.get('path')}")
-    if facts.get("think"):
-        facts["think"] = tuple(facts["think"])
     for key in ("path", "reward_model"):
         folder = ROOT / facts[key]
         if folder.is_dir():

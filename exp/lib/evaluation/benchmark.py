@@ -137,7 +137,7 @@ def make_problem(row: dict, text: str, gold: str, system: str, user: str) -> Pro
     problem_id = row.get("id") or rows.row_id(text)
     source = row.get("source_dataset", "")
     original_id = str(row.get("original_id", ""))
-    chat = ({"role": "system", "content": system}, *user_turn(user))
+    chat = tuple(user_turn(user, system))
     return Problem(problem_id, source, original_id, text, gold, chat)
 
 

@@ -6,7 +6,7 @@ Unless strict, a last formula or number counts too.
 import re
 from typing import NamedTuple
 
-from lib import chat
+from lib import thinking
 from lib.grading import latex
 
 # Neither a tag nor a formula holds another opening of its kind, so that thousands of openings cost
@@ -119,8 +119,8 @@ def extract(text: str, strict: bool = False) -> str | None:
 
     These are looked for in turn, the last of each kind: `\boxed{}`, `<answer>` or `<SOLUTION>`
     tags, `#### N`, "the answer is". Unless `strict`, a last formula, number or choice letter counts
-    too. Text behind `</think>` wins over the thinking, in which only lenient extraction looks;
-    thinking that never ended gives no answer.
+    too. Text behind the thinking wins over it: only lenient extraction looks there, and never in
+    thinking that was cut off.
     """
     extraction = find(text, strict)
     return extraction.answer if extraction else None
@@ -128,7 +128,7 @@ def extract(text: str, strict: bool = False) -> str | None:
 
 def find(text: str, strict: bool = False) -> Extraction | None:
     """As `extract`, with the way in which the answer was found."""
-    thinking, response = chat.split_think(text)
+    reasoning, response = thinking.split(text)
     response = _without_run_on(response)
     stated = _find_stated(response)
     if strict or stated:
@@ -136,7 +136,7 @@ def find(text: str, strict: bool = False) -> Extraction | None:
     last = _find_last(response)
     if last:
         return last
-    return _find_stated(thinking) if "</think>" in text else None
+    return _find_stated(reasoning) if thinking.has_ended(text) else None
 
 
 def _without_run_on(response: str) -> str:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import yaml
 
+from lib import models, thinking
 from lib.errors import UserError, near
 from lib.grading import latex
+from lib.models import Model
 from lib.rows import ROOT
 
 
@@ -19,12 +21,17 @@ class Format:
     thinking: tuple[str, str]
     answer: tuple[str, str]
 
+    def thinking_tags(self, response: str) -> thinking.TagPair:
+        """The tags around its thinking: `boxed` asks for none, so that a model uses its own."""
+        own_tags = thinking.pair_in(response) if self.name == "boxed" else None
+        return own_tags or self.thinking
+
     def shows_thinking(self, response: str) -> bool:
         """Whether there is reasoning, not empty, before the closing thinking tag.
 
         The opening tag may be missing, since it may stand in the prompt.
         """
-        opening_tag, closing_tag = self.thinking
+        opening_tag, closing_tag = self.thinking_tags(response)
         if closing_tag not in response:
             return False
         before_closing, _, _ = response.partition(closing_tag)
@@ -54,6 +61,28 @@ def _has_one_box(response: str) -> bool:
         return False
     _, _, contents = boxes[0]
     return bool(contents.strip())
+
+
+@dataclass(frozen=True)
+class AnswerStyle:
+    """How a model is asked to answer, as flags of the stages that keep its answers.
+
+    `system_prompt` is the text before each question, to which `format`, a name of
+    configs/formats.yaml, adds its own. Where neither is typed, `domain` brings the
+    `res_system_prompt` of the model's domains file, if it has one.
+    """
+
+    system_prompt: str = ""
+    format: str = ""
+    domain: str = ""
+
+    def text(self, model: Model) -> str:
+        """The system prompt; "" for none. UserError: no such format or domain."""
+        default = models.domain(model, self.domain).res_system_prompt if self.domain else ""
+        asked_for = [self.system_prompt.strip()]
+        if self.format:
+            asked_for.append(find(self.format).system_prompt)
+        return "\n\n".join(filter(None, asked_for)) or default
 
 
 def find(format_name: str) -> Format:

@@ -83,6 +83,9 @@ def run(
     finally:
         progress.close()
         seconds = time.monotonic() - started
+        now = time.time()
+        asked_at = out.meta.setdefault("asked_at", [])
+        asked_at.append([round(now - seconds, 3), round(now, 3)])
         out.meta["tokens"] = out.meta.get("tokens", 0) + progress.tokens
         out.meta["asking_seconds"] = round(out.meta.get("asking_seconds", 0) + seconds, 3)
         out.pause()

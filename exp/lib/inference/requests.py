@@ -81,7 +81,7 @@ class Engine(Protocol):
     def poll(self) -> list[Reply]:
         """The replies that are ready, which may be none yet; only called while some are pending.
 
-        It returns after a few seconds, or after one step of the model, so that its caller can report
+        It returns after seconds, or after one step of the model, so that its caller can report
         what is in flight. UserError if nothing more can be asked.
         """
         ...
@@ -94,6 +94,9 @@ def is_chat(prompt: list) -> bool:
     return isinstance(prompt[0], dict)
 
 
-def user_turn(text: str) -> list[dict]:
-    """The chat in which a user says `text`."""
-    return [{"role": "user", "content": text}]
+def user_turn(text: str, system_prompt: str = "") -> list[dict]:
+    """The chat in which a user says `text`, behind the system prompt if there is one."""
+    turn = {"role": "user", "content": text}
+    if not system_prompt:
+        return [turn]
+    return [{"role": "system", "content": system_prompt}, turn]

@@ -6,8 +6,9 @@ import os
 import warnings
 from importlib import metadata
 
-from lib import chat, parallel
+from lib import parallel
 from lib.errors import UserError, one_line
+from lib.inference.prompts import Prompts
 from lib.inference.requests import Completion, Reply, Request, is_chat
 from lib.models import Model
 
@@ -53,15 +54,16 @@ class VllmEngine:
     most_in_flight = 1024
 
     def __init__(self, model: Model, trust_remote_code: bool = False):
+        self.prompts = Prompts(model, trust_remote_code)  # first: what is amiss there costs no load
         _silence_libraries()
         if on_cpu():
             set_up_cpu(model, threads=parallel.cores())
         self.llm = _load(model, trust_remote_code)
         self.core = self.llm.llm_engine
-        self.tokenizer = chat.load_tokenizer(model.path, trust_remote_code)
         self.max_len = self.llm.model_config.max_model_len
         self.pending = 0
         self._adapter = _adapter_of(model)
+        self._answers: set[int] = set()  # keys in flight that are answers, not texts to go on with
         self._scores: dict[int, dict[int, float]] = {}  # key -> place of the chat -> score
         self._refused: list[Reply] = []
 
@@ -77,8 +79,9 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind
 
         sampling, prompt = request.sampling, request.prompt
-        if is_chat(prompt):
-            prompt = chat.encode(self.tokenizer, chat.render(self.tokenizer, prompt))
+        is_answer = is_chat(prompt)
+        if is_answer:
+            prompt = self.prompts.to_answer(prompt)
         if len(prompt) > self.max_len - sampling.max_tokens:  # a server refuses the same rows
             self._refused.append(Reply(request.key, refused="too long"))
             return
@@ -90,15 +93,17 @@ class VllmEngine:
             seed=request.seed,
             stop=list(request.stop),
             stop_token_ids=list(request.stop_token_ids),
+            skip_special_tokens=not (is_answer and self.prompts.shows_special_tokens),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+        if is_answer:
+            self._answers.add(request.key)
         self._add(str(request.key), prompt, parameters)
 
     def _submit_scoring(self, request: Request) -> None:
         from vllm import PoolingParams
 
-        texts = [chat.render(self.tokenizer, messages, answer=False) for messages in request.prompt]
-        prompts = [chat.encode(self.tokenizer, text) for text in texts]
+        prompts = [self.prompts.to_score(messages) for messages in request.prompt]
         if any(len(prompt) > self.max_len for prompt in prompts):
             self._refused.append(Reply(request.key, refused="too long"))
             return
@@ -118,7 +123,7 @@ class VllmEngine:
             if not output.finished:
                 continue
             is_score = ":" in output.request_id
-            reply = self._score_reply(output) if is_score else _generation_reply(output)
+            reply = self._score_reply(output) if is_score else self._generation_reply(output)
             if reply:
                 replies.append(reply)
         self.pending -= len(replies)
@@ -133,6 +138,19 @@ class VllmEngine:
             return None
         del self._scores[key]
         return Reply(key, scores=tuple(scores[place] for place in range(count)))
+
+    def _generation_reply(self, output) -> Reply:
+        key = int(output.request_id)
+        is_answer = key in self._answers
+        self._answers.discard(key)
+        samples = sorted(output.outputs, key=lambda sample: sample.index)
+        return Reply(
+            key,
+            tuple(Completion(sample.text, sample.finish_reason) for sample in samples),
+            thinking=self.prompts.thinking if is_answer else None,
+            tokens=sum(len(sample.token_ids) for sample in samples),
+            prompt_tokens=len(output.prompt_token_ids),
+        )
 
     def close(self) -> None:
         self.core.engine_core.shutdown()
@@ -176,13 +194,3 @@ def _adapter_of(model: Model):
     from vllm.lora.request import LoRARequest
 
     return LoRARequest(model.name, 1, model.adapter)
-
-
-def _generation_reply(output) -> Reply:
-    samples = sorted(output.outputs, key=lambda sample: sample.index)
-    return Reply(
-        int(output.request_id),
-        tuple(Completion(sample.text, sample.finish_reason) for sample in samples),
-        tokens=sum(len(sample.token_ids) for sample in samples),
-        prompt_tokens=len(output.prompt_token_ids),
-    )

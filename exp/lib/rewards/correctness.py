@@ -161,7 +161,7 @@ def _is_sentence_of_numbers(canonical_answer: str) -> bool:
 
 def _outside_thinking(text: str, layout: Format) -> str:
     """The text without its thinking; thinking that never ends is all of the text behind it."""
-    opening, closing = layout.thinking
+    opening, closing = layout.thinking_tags(text)
     before, closing_tag, behind = text.partition(closing)
     if closing_tag and opening not in before:  # the prompt may have opened it
         text = behind
