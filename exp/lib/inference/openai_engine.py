@@ -44,6 +44,10 @@ class OpenAIEngine:
             timeout=Timeout(ANSWER_S, connect=CONNECT_S),
         )
         self._served_name = self._wait_for(self._find_served_name(model))
+        if model.runner != "generate":
+            from lib.inference.served_scores import ServedScores
+
+            self._scores = ServedScores(model, self._post)
 
     def _wait_for(self, coroutine: Coroutine) -> Any:
         """The coroutine's result, computed in the loop's own thread."""
@@ -130,19 +134,20 @@ class OpenAIEngine:
         return await self._client.completions.create(prompt=request.prompt, **options)
 
     async def _score(self, request: Request) -> Reply:
-        scores = await asyncio.gather(*map(self._score_chat, request.prompt))
-        return Reply(request.key, scores=tuple(scores))
+        return Reply(request.key, scores=await self._scores.of(request.prompt))
 
-    async def _score_chat(self, messages: list[dict]) -> float:
-        body = {
-            "model": self._served_name,
-            "messages": messages,
-            "add_generation_prompt": False,
-            "use_activation": False,
-        }
-        url = f"{self.base_url.removesuffix('/v1')}/classify"
-        answer = await self._client.post(url, body=body, cast_to=object)
-        return float(answer["data"][0]["probs"][0])
+    async def _post(self, path: str, body: dict) -> dict | None:
+        """The server's answer to a body; None if what is in it does not fit the context."""
+        import openai
+
+        url = f"{self.base_url.removesuffix('/v1')}{path}"
+        body = {"model": self._served_name, **body}
+        try:
+            return await self._client.post(url, body=body, cast_to=object)
+        except openai.BadRequestError as e:
+            if any(words in e.response.text for words in TOO_LONG):
+                return None
+            raise
 
     def poll(self) -> list[Reply]:
         """Wait for a reply and return all that are there; raises what went wrong with a request."""

@@ -52,12 +52,20 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What a reward model says of one chat: a raw number, or `reason`, why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Reply:
     """What came back for row `key`: completions, or scores, or why the engine refused."""
 
     key: int
     completions: tuple[Completion, ...] = ()
-    scores: tuple[float, ...] = ()
+    scores: tuple[Score, ...] = ()  # one for each chat of the request
     tokens: int = 0  # of all completions
     prompt_tokens: int = 0
     refused: str = ""
