@@ -18,7 +18,7 @@ import socket
 
 from lib import chat, cli, light_tokenizer, models
 from lib.errors import UserError
-from lib.inference import memory
+from lib.inference import memory, reward_engine
 from lib.inference.run_estimate import (
     RESPONSES,
     DomainPlan,
@@ -70,15 +70,27 @@ def check_context(plan: RunPlan) -> None:
             raise UserError(f"{planned.domain.name}: {tokens} do not fit {limit}")
 
 
-def check_reward_model(model: Model, devices: list[float], trust_remote_code: bool) -> None:
-    """There is memory for the reward model, its code is allowed, and its config can be had."""
+def check_reward_context(plan: RunPlan, context: int | None) -> None:
+    """A problem and its answer must fit the reward model's context of so many tokens together.
+
+    A longer answer would rank last without a score, however good it is.
+    """
+    for planned in plan.domains:
+        problem_tokens, answer_tokens = token_limits(planned.domain, plan.policy)
+        if context and problem_tokens + answer_tokens > context:
+            tokens = f"{problem_tokens} tokens of problem and {answer_tokens} of answer"
+            limit = f"the context of {context} of the reward model {plan.reward_model.name}"
+            advice = "choose another with REWARD_MODEL=…"
+            raise UserError(f"{planned.domain.name}: {tokens} do not fit {limit}; {advice}")
+
+
+def check_reward_model(plan: RunPlan, devices: list[float], trust_remote_code: bool) -> None:
+    """There is memory for the reward model, it can be run, and what it is to rank fits into it."""
     advice = "choose another REWARD_MODEL, or set REWARD_URL to a server that has it"
-    memory.check_device(model, devices, advice)
-    if model.runner == "transformers" and not trust_remote_code:
-        problem = f"{model.path} ranks by Python code of its own repository"
-        advice = "allow it with TRUST_REMOTE_CODE=1, or choose another with REWARD_MODEL=…"
-        raise UserError(f"{problem}: {advice}")
-    memory.config_of(model)
+    memory.check_device(plan.reward_model, devices, advice)
+    model = reward_engine.with_runner(plan.reward_model, trust_remote_code)
+    config = memory.config_of(model)
+    check_reward_context(plan, model.max_model_len or config.get("max_position_embeddings"))
 
 
 def check_template(model: Model, system_prompt: str, trust_remote_code: bool) -> str:
@@ -128,7 +140,7 @@ def check(plan: RunPlan, trust_remote_code: bool) -> None:
     counts = [f"{planned.domain.name} {planned.problems:,}" for planned in plan.domains]
     say(f"{policy.name}: {', '.join(counts)}; ranked by {plan.reward_model.name}")
     if not os.environ.get("REWARD_URL"):
-        check_reward_model(plan.reward_model, devices, trust_remote_code)
+        check_reward_model(plan, devices, trust_remote_code)
     if not policy_url and importlib.util.find_spec("vllm") is None:
         raise UserError("vllm is not installed in this Python; run 'make setup'")
     memory.config_of(policy)

@@ -1,40 +1,61 @@
 """Score every answer with a reward model and put the best first.
 
 in    algebra_ins_7res.json          id, instruction, responses, finish_reasons
-out   algebra_ins_7res_armorm.json   id, instruction, responses (best first), scores, finish_reasons
+out   algebra_ins_7res_armorm.json   id, instruction, responses (best first), finish_reasons,
+                                     scores; unscored, where a response has no score
       python exp/gen_po_rewards.py --model_name_or_path data/models/tiny-rm \\
           --ins_data_path data/demo/algebra_ins_7res.json \\
           --save_path data/demo/algebra_ins_7res_armorm.json
 
-A sequence classifier runs in vLLM's pooling runner and its score is the raw logit. The model
-RLHFlow/ArmoRM-Llama3-8B-v0.1 runs by its own code through transformers: --trust_remote_code allows
-that code to run.
+Reward models run in vLLM's pooling runner: a sequence classifier, whose score is the raw logit, or
+a model whose head is computed here (lib/inference/reward_heads), such as
+RLHFlow/ArmoRM-Llama3-8B-v0.1. One that scores by Python code of its own repository runs through
+transformers: --trust_remote_code allows that code to run.
+
+A response that does not fit the reward model's context, or whose score is not a number, ranks last.
+Its score is null and `unscored` has the reason, so that nothing chooses or rejects it. A row is
+dropped if none of its responses has a score.
 """
 
 import math
 from dataclasses import replace
 
 from lib import cli, models, rows
-from lib.errors import UserError
 from lib.inference import generate
 from lib.inference.backends import Where
-from lib.inference.requests import Reply, Request, user_turn
+from lib.inference.requests import Reply, Request, Score, user_turn
 from lib.output import Output
 from lib.progress import shown_path
 
 
-def rank(row: dict, scores: tuple[float, ...]) -> dict:
-    """The row with its responses, and all that belongs to one response, by falling score.
+def rank(row: dict, scores: list[Score]) -> tuple[dict, str | None]:
+    """(the row with its responses by falling score, why it is dropped).
 
-    Responses with equal scores keep their order.
+    All that belongs to one response moves with it. Equal scores keep their order, and responses
+    without a score come last.
     """
-    best_first = sorted(range(len(scores)), key=lambda index: -scores[index])
+    places = range(len(scores))
+    scored = [place for place in places if scores[place].value is not None]
+    unscored = [place for place in places if scores[place].value is None]
+    if not scored:
+        return row, scores[0].reason
+    best_first = sorted(scored, key=lambda place: -scores[place].value) + unscored
     ranked_row = dict(row)
     for column in ("responses", "finish_reasons"):
         if column in row:
-            ranked_row[column] = [row[column][index] for index in best_first]
-    ranked_row["scores"] = [round(scores[index], 6) for index in best_first]
-    return ranked_row
+            ranked_row[column] = [row[column][place] for place in best_first]
+    values = [round(scores[place].value, 6) for place in best_first[: len(scored)]]
+    ranked_row["scores"] = values + [None] * len(unscored)
+    if unscored:
+        ranked_row["unscored"] = [scores[place].reason for place in unscored]
+    return ranked_row, None
+
+
+def finite(score: Score) -> Score:
+    """The score, or none if it is not a number that JSON can hold."""
+    if score.value is None or math.isfinite(score.value):
+        return score
+    return Score(None, "score is not a number")
 
 
 def main(
@@ -45,16 +66,16 @@ def main(
     overwrite: bool = False,
 ):
     model = models.find(model_name_or_path)
-    if model.runner == "generate":  # not in configs/models.yaml: here it can only be a classifier
-        model = replace(model, runner="pooling")
-    runs_own_code = model.runner == "transformers" and where.engine == "vllm"
-    if runs_own_code and not where.trust_remote_code:
-        what = "is scored by Python code of its own repository"
-        raise UserError(f"{model.path} {what}; --trust_remote_code allows that")
     settings = {"model": models.identity(model)}
     out = Output(save_path, "gen_po_rewards", settings, (ins_data_path,), overwrite)
     if out.announce(f"scores for the answers of {shown_path(ins_data_path)} with {model.name}"):
         return
+    if where.engine == "openai":
+        model = replace(model, runner="pooling")  # how it is run is for its server to know
+    else:
+        from lib.inference import reward_engine
+
+        model = reward_engine.with_runner(model, where.trust_remote_code)
     answered = rows.read(ins_data_path, need=("instruction", "responses"))
 
     def make_request(key: int) -> Request:
@@ -68,9 +89,7 @@ def main(
         row = answered[key]
         if reply.refused:
             return row, reply.refused
-        if not all(map(math.isfinite, reply.scores)):
-            return row, "score is not a number"
-        return rank(row, reply.scores), None
+        return rank(row, [finite(score) for score in reply.scores])
 
     generate.ask_each(out, range(len(answered)), model, where, make_request, make_row)
 

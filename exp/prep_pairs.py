@@ -11,8 +11,9 @@ Chosen is the best-scored response that is marked right. Rejected is the worst-s
 if none is wrong the worst right one: there the score alone speaks. The two differ in their text,
 and by --min_margin in their scores. A truncated response is neither: chosen it would teach not to
 end, rejected that its beginning was bad. --max_length_ratio bounds how much longer one may be than
-the other, since DPO learns length if length is the difference; the lengths are printed. Without
-scores (responses that were not ranked) only right over wrong makes a pair.
+the other, since DPO learns length if length is the difference; the lengths are printed. A response
+without a score among scored ones (too long for the reward model) is neither as well. Without scores
+(responses that were not ranked) only right over wrong makes a pair.
 """
 
 import math
@@ -56,12 +57,12 @@ def make_pair(voted_row: dict, limits: Limits) -> tuple[dict, str | None]:
         "agreement": voted_row["agreement"],
         "prompt": user_turn(question),
     }
-    if scores and not all(map(math.isfinite, scores)):
+    if scores and any(score is not None and not math.isfinite(score) for score in scores):
         return pair, "score is not a number"
     if voted_row["agreement"] < limits.min_agreement:
         return pair, "little agreement"
     right, wrong = right_and_wrong(voted_row["marks"], scores)
-    if not right:  # only truncated responses give the majority's answer
+    if not right:  # only truncated or unscored responses give the majority's answer
         return pair, "no right response"
     chosen = right[0]
     rejectable = wrong
@@ -81,10 +82,16 @@ def make_pair(voted_row: dict, limits: Limits) -> tuple[dict, str | None]:
     return pair, None
 
 
-def right_and_wrong(marks: list[str], scores: list[float] | None) -> tuple[list[int], list[int]]:
-    """The numbers of the right and of the wrong responses, the best-scored first."""
+def right_and_wrong(
+    marks: list[str], scores: list[float | None] | None
+) -> tuple[list[int], list[int]]:
+    """The numbers of the right and of the wrong responses, the best-scored first.
+
+    Where there are scores, a response without one is in neither.
+    """
     ranked = list(range(len(marks)))
     if scores:
+        ranked = [number for number in ranked if scores[number] is not None]
         ranked.sort(key=lambda number: -scores[number])
     right, wrong = [], []
     for number in ranked:

@@ -6,9 +6,10 @@ out   sft.jsonl                        id, messages, question, answer, agreement
       python exp/prep_sft.py --voted_paths data/demo/algebra_ins_7res_voted.json \\
           --save_path data/demo/sft.jsonl
 
-The first response that is marked right is taken: of a ranked file the reward model's best. With
---format it is laid out as that format of configs/formats.yaml asks, with the format's prompt before
-it. Rows with less agreement than --min_agreement, and exact repeats of a problem, are dropped.
+The first response that is marked right is taken: of a ranked file the reward model's best, and
+never one without a score. With --format it is laid out as that format of configs/formats.yaml asks,
+with the format's prompt before it. Rows with less agreement than --min_agreement, and exact repeats
+of a problem, are dropped.
 """
 
 from lib import cli, rows
@@ -20,12 +21,20 @@ from lib.training import conversations
 NEED = ("instruction", "responses", "marks", "answer", "agreement")
 
 
-def training_row(voted_row: dict, layout: formats.Format | None) -> dict:
-    """The conversation of a majority-voted row's question and its first right response."""
+def first_right(voted_row: dict) -> str | None:
+    """The first response that is marked right, among scored ones with a score; None without one."""
+    responses = voted_row["responses"]
+    scores = voted_row.get("scores") or [0.0] * len(responses)
+    for response, mark, score in zip(responses, voted_row["marks"], scores, strict=True):
+        if mark == "right" and score is not None:
+            return response
+    return None
+
+
+def training_row(voted_row: dict, response: str, layout: formats.Format | None) -> dict:
+    """The conversation of a majority-voted row's question and one of its responses."""
     question = voted_row["instruction"]
     answer = voted_row["answer"]
-    first_right = voted_row["marks"].index("right")
-    response = voted_row["responses"][first_right]
     if layout:
         messages = conversations.lay_out(layout, question, response, answer)
     else:
@@ -58,10 +67,14 @@ def main(
     training_rows = []
     for path in paths:
         for voted_row in rows.read(path, need=NEED):
+            response = first_right(voted_row)
             drop_reason = None
             if voted_row["agreement"] < min_agreement:
                 drop_reason = "little agreement"
-            training_rows.append((training_row(voted_row, layout), drop_reason))
+            elif response is None:
+                drop_reason = "no scored right response"
+            row = training_row(voted_row, response or "", layout)
+            training_rows.append((row, drop_reason))
     out.write_rows(training_rows, notes={})
 
 

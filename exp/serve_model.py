@@ -2,7 +2,7 @@
 
 in    a model     a number or name of configs/models.yaml, a folder or a hub name
 out   a server    /health, /v1/models, /v1/chat/completions, /v1/completions;
-                  for a reward model /classify
+                  for a reward model /classify, or /pooling if its head is computed by its client
       python exp/serve_model.py --model_path data/models/tiny --port 8000
 
 The server's flags are the model's facts in configs/models.yaml; extra ones go into VLLM_FLAGS. With
@@ -11,6 +11,7 @@ server through scripts/serve.sh, which waits until it is healthy.
 """
 
 import ctypes
+import json
 import os
 import shlex
 import signal
@@ -28,13 +29,13 @@ HOST = "127.0.0.1"
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent dies
 
 
-def server_flags(model: Model, port: int, pooling: bool, trust_remote_code: bool) -> list[str]:
+def server_flags(model: Model, port: int, trust_remote_code: bool) -> list[str]:
     """The flags of vLLM's server for a model's facts; those in VLLM_FLAGS come last and win."""
     flags = ["--host", HOST, "--port", str(port)]
     flags += ["--model", model.path, "--served-model-name", *served_names(model)]
     flags += engine_flags(model)
-    if pooling:
-        flags += ["--runner", "pooling"]
+    if model.runner == "pooling":
+        flags += pooling_flags(model, trust_remote_code)
     if vllm_engine.on_cpu():
         flags += ["--distributed-executor-backend", "uni", "--no-enable-chunked-prefill"]
     if model.enforce_eager:
@@ -46,6 +47,18 @@ def server_flags(model: Model, port: int, pooling: bool, trust_remote_code: bool
         flags += ["--trust-remote-code"]
     flags += ["--uvicorn-log-level", "warning"]
     return flags + shlex.split(os.environ.get("VLLM_FLAGS", ""))
+
+
+def pooling_flags(model: Model, trust_remote_code: bool) -> list[str]:
+    """How a reward model is served; vLLM is told of its backbone if its head is computed here."""
+    from lib.inference import reward_heads
+
+    flags = ["--runner", "pooling"]
+    head = reward_heads.load(model, trust_remote_code)
+    if head:
+        reward_heads.add_plugin()
+        flags += ["--convert", "embed", "--pooler-config", json.dumps(head.pooler_config())]
+    return flags
 
 
 def served_names(model: Model) -> list[str]:
@@ -97,22 +110,20 @@ def main(
     trust_remote_code: bool = False,
 ):
     model = models.find(model_path, adapter_path)
+    if pooling or model.runner != "generate":
+        from lib.inference import reward_engine
+
+        model = reward_engine.with_runner(model, trust_remote_code)
     check_port(port)
     say(f"serving {model.name} on http://{HOST}:{port}/v1")
     if model.runner == "transformers":
-        if not trust_remote_code:
-            allowed = "--trust_remote_code allows that"
-            raise UserError(f"{model.path} is scored by Python code of its own; {allowed}")
-        from lib.inference.reward_engine import serve
-
-        serve(model, port, trust_remote_code)
+        reward_engine.serve(model, port, trust_remote_code)
         return
     end_with_parent()
     if vllm_engine.on_cpu():
         # One core is left to the process that answers HTTP.
         vllm_engine.set_up_cpu(model, threads=parallel.cores() - 1)
-    pooling = pooling or model.runner == "pooling"
-    become_vllm_server(server_flags(model, port, pooling, trust_remote_code))
+    become_vllm_server(server_flags(model, port, trust_remote_code))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ SLOW_FIXTURES = {"policy_url", "reward_url", "quick", "quiet", "trained"}
 SLOW_FILES = {
     "test_drivers",
     "test_make_tiny",
+    "test_shaped_drivers",
     "test_training",
     "test_training_drivers",
     "test_vision",

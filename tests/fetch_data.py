@@ -6,7 +6,7 @@ out   a folder                    TIDING_TEST_DATA, or data/test_data of this pr
       python3.11 tests/fetch_data.py
 
 A file gets its name only after its SHA-256 was checked, and one that is there already is not
-fetched again. The sets in SELECTED were put together by hand and cannot be fetched.
+fetched again. The sets in ELSEWHERE were put together by hand or lie on the model hub.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ AIME = "GAIR-NLP/AIME-Preview/7011a9eae7c4b78071f27b6f77f618d65608cfb0/eval/data
 TEMPLATES = "ikawrakow/ik_llama.cpp/8337e4cd3861406fc04e0854b1409cd1b027fbc9/models/templates"
 # An older commit, because the later one changed the template of DeepSeek-R1.
 OLDER_TEMPLATES = "ikawrakow/ik_llama.cpp/d7882c3cf8d5ced5df2df4f70ba17f96f3693b63/models/templates"
-SELECTED = ("answer_equivalence", "judge", "model_outputs", "ocr", "tokenizers")
+ELSEWHERE = ("answer_equivalence", "judge", "model_outputs", "ocr", "tokenizers")
 
 
 class Source(NamedTuple):
@@ -97,7 +97,7 @@ def main(host: str = HOST) -> int:
         except (OSError, ValueError) as e:
             print(f"fetch_data: error: {name}: {e}", file=sys.stderr)
             exit_code = 2
-    absent = [name for name in SELECTED if not (folder / name).is_dir()]
+    absent = [name for name in ELSEWHERE if not (folder / name).is_dir()]
     if absent:
         print(f"not to be fetched, see tests/README.md: {', '.join(absent)}")
     print(f"to use it: make test TIDING_TEST_DATA={folder}")

@@ -132,6 +132,28 @@ def test_a_problem_and_its_answer_that_do_not_fit_the_context_together_are_one_l
         check_run.check_context(plan)
 
 
+@pytest.mark.parametrize("context, fits", [(383, False), (384, True), (None, True)])
+def test_a_problem_and_its_answer_must_fit_the_reward_model_too(context, fits):
+    model = models.find("0")
+    plan = check_run.RunPlan(model, model, check_run.plan_domains(model, "algebra", "1", None))
+    if fits:
+        check_run.check_reward_context(plan, context)
+        return
+    with pytest.raises(UserError, match="128 tokens of problem and 256 of answer do not fit the"):
+        check_run.check_reward_context(plan, context)
+
+
+@pytest.mark.parametrize("reward_model", models.reward_models(), ids=lambda model: model.name)
+def test_every_listed_reward_model_takes_what_its_models_write(reward_model):
+    for policy in models.menu():
+        if policy.procedural != (not reward_model.gpu):
+            continue
+        plan = check_run.RunPlan(
+            policy, reward_model, check_run.plan_domains(policy, "", "1", None)
+        )
+        check_run.check_reward_context(plan, reward_model.max_model_len)
+
+
 def test_the_cost_is_shown_with_its_arithmetic():
     model = replace(models.find("0"), tokens_s=1000)
     plan = check_run.RunPlan(model, model, check_run.plan_domains(model, "algebra", "100", None))

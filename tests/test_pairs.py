@@ -43,6 +43,9 @@ PAIRS = [
     pytest.param(row((GOOD, "right", 5.0), (OTHER, "right", 4.8)), None, "small margin", id="too close to call"),
     pytest.param(row((GOOD, "right", 5.0), (BAD, "wrong", 1.0), agreement=0.4), None, "little agreement", id="who knows the answer"),
     pytest.param(row((GOOD, "right", 5.0), (BAD, "wrong", float("nan"))), None, "score is not a number", id="no score at all"),
+    pytest.param(row((GOOD, "right", 5.0), (BAD, "wrong", None)), None, "nothing to reject", id="too long to be scored is not rejected"),
+    pytest.param(row((BAD, "wrong", 1.0), (OTHER, "right", 5.0), (GOOD, "right", None)), (OTHER, BAD), None, id="nor chosen"),
+    pytest.param(row((BAD, "wrong", 1.0), (GOOD, "right", None)), None, "no right response", id="even if it alone is right"),
     pytest.param(row((GOOD, "right", 0), (BAD, "wrong", 0), scored=False), (GOOD, BAD), None, id="without scores right over wrong"),
     pytest.param(row((GOOD, "right", 0), (OTHER, "right", 0), scored=False), None, "nothing to reject", id="and nothing else"),
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from conftest import TINY, TINY_RM, stage_here
 from lib import models
 from lib.errors import UserError
 from lib.inference import backends
-from lib.inference.requests import Completion, Reply, Request
+from lib.inference.requests import Completion, Reply, Request, Score
 
 ASKED = ["--temperature", 1.3, "--max_tokens", 4096]  # tiny's limits are 1.0 and 128 or 256
 PROBLEM = "Solve 3x + 6 = 12 for x."
@@ -36,7 +36,7 @@ class FakeEngine:
     def poll(self) -> list[Reply]:
         request = self.waiting.pop()
         if request.sampling is None:
-            scores = tuple(float(place) for place in range(len(request.prompt)))
+            scores = tuple(Score(float(place)) for place in range(len(request.prompt)))
             return [Reply(request.key, scores=scores)]
         completions = tuple(Completion(PROBLEM, "stop") for _ in range(request.samples))
         return [Reply(request.key, completions, tokens=9 * request.samples)]

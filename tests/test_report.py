@@ -12,7 +12,7 @@ from conftest import TINY, stage_here
 from lib import rows
 from lib.errors import UserError
 from lib.quality import diversity
-from lib.report import charts, engine_share, mathml, run_folder
+from lib.report import charts, engine_share, facts, figures, mathml, run_folder
 from lib.report.figures import Examples
 from lib.tiny import truth
 
@@ -597,3 +597,23 @@ def test_the_share_of_the_time_in_which_a_model_was_asked_unites_the_stages(span
     words = engine_share.in_words([*metas, {}], elapsed_s=40, now=140)
     assert words.startswith(f"The models were asked during {expected}" if expected else "")
     assert bool(words) == bool(expected)
+
+
+def test_a_response_without_a_score_has_no_reward():
+    row = {
+        "instruction": "1 + 1?",
+        "responses": ["2", "3"],
+        "finish_reasons": ["stop", "stop"],
+        "scores": [1.5, None],
+        "unscored": ["too long"],
+    }
+    assert [shown["reward"] for shown in facts.example(row)["responses"]] == ["1.500", ""]
+    examples = figures.Examples(1, seed=0)
+    examples.offer(row)
+    examples.offer({**row, "scores": [None, None]})
+    assert examples.groups()["best"] == examples.groups()["worst"] == [row]
+    votes = figures.count_votes(
+        [{**row, "answer": "2", "marks": ["right", "wrong"], "agreement": 0.5, "difficulty": 0.5}],
+        figures.Examples(1, seed=0),
+    )
+    assert (votes.right_rewards, votes.wrong_rewards) == ([1.5], [])

@@ -109,6 +109,21 @@ def test_the_first_right_response_is_the_conversation_laid_out_as_asked(name, tm
     assert not name or formats.find(name).fits(response["content"])
 
 
+@pytest.mark.parametrize(
+    "scores, taken",
+    [
+        pytest.param(None, "2", id="not ranked: the first right one"),
+        pytest.param([9.0, None, 5.0], "2.0", id="one without a score is passed over"),
+        pytest.param([9.0, None, None], None, id="no right one has a score"),
+    ],
+)
+def test_a_response_that_could_not_be_scored_is_not_trained_on(scores, taken):
+    voted_row = {"responses": ["3", "2", "2.0"], "marks": ["wrong", "right", "right"]}
+    if scores:
+        voted_row["scores"] = scores
+    assert prep_sft.first_right(voted_row) == taken
+
+
 def test_nothing_that_enough_agree_on_is_said_with_its_reason(tmp_path):
     voted_row = {
         "instruction": "?",

@@ -112,6 +112,12 @@ def menu() -> list[Model]:
     return _numbered(_load(MODELS_FILE))
 
 
+def reward_models() -> list[Model]:
+    """The models that rank, in the order of configs/models.yaml."""
+    table = _load(MODELS_FILE)
+    return [_model(facts, table["any"]) for facts in table["reward_models"]]
+
+
 def find(model: str, adapter_path: str = "") -> Model:
     """The facts for what a user typed, with a LoRA adapter if one is named.
 
@@ -180,8 +186,7 @@ def _find(typed: str) -> Model:
     menu_models = _numbered(table)
     if typed.isdigit():
         return _by_number(typed, menu_models)
-    reward_models = [_model(facts, defaults) for facts in table["reward_models"]]
-    listed_models = menu_models + reward_models
+    listed_models = menu_models + reward_models()
     folder = _folder_of(typed)
     for listed in listed_models:
         if typed in (listed.path, listed.name) or _is_in(folder, listed):

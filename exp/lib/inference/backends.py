@@ -36,7 +36,7 @@ class Where:
     def load(self, model: Model) -> Engine:
         """The engine, ready to take requests: vLLM loads tiny in 20 s, a 32B model in minutes.
 
-        A model with runner `transformers` cannot run in vLLM; its own code scores.
+        A reward model's runner says whether vLLM can run it; with `transformers` its own code does.
         """
         if self.engine == "openai":
             from lib.inference.openai_engine import OpenAIEngine
@@ -46,6 +46,10 @@ class Where:
             from lib.inference.reward_engine import TransformersScorer
 
             return TransformersScorer(model, self.trust_remote_code)
+        if model.runner == "pooling":
+            from lib.inference.vllm_scorer import VllmScorer
+
+            return VllmScorer(model, self.trust_remote_code)
         from lib.inference.vllm_engine import VllmEngine
 
         return VllmEngine(model, self.trust_remote_code)

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from lib.errors import UserError
-from lib.inference import served_model, server_answers, server_faults
+from lib.inference import served_model, served_scores, server_answers, server_faults
 from lib.inference.requests import Reply, Request, is_chat
 from lib.inference.served_model import ServedModel
 from lib.inference.server_answers import Answer
@@ -25,7 +25,7 @@ POLL_S = 5.0
 
 
 class OpenAIEngine:
-    """Asks a server; a reward model is asked by vLLM's `/classify`.
+    """Asks a server; a reward model is asked as `served_scores` says.
 
     A server of vLLM is sent token ids, as the engine in this process is; others get messages, which
     they render by themselves. `ServerClient` says which fault drops a row, and which one is raised
@@ -50,6 +50,9 @@ class OpenAIEngine:
             raise
         dialect = TokenIds if self._served.takes_token_ids else Messages
         self._dialect = dialect(self._served.name, self._prompts)
+        self._scores = None
+        if model.runner != "generate":
+            self._scores = served_scores.of(model, self._served, self._dialect)
         self._gives_several = self._dialect.gives_several
         self._first_several = asyncio.Lock()
 
@@ -79,22 +82,22 @@ class OpenAIEngine:
     def submit(self, request: Request) -> None:
         self.pending += 1
         if request.sampling is None:
-            questions = [self._dialect.to_score(messages) for messages in request.prompt]
-            answer_tokens = 0
-            reply = self._score
-        else:
-            ask = self._dialect.to_answer if is_chat(request.prompt) else self._dialect.to_continue
-            questions = [ask(request)]
-            answer_tokens = request.sampling.max_tokens
-            reply = self._generate
-        if self._fits(questions, answer_tokens):
-            answering = self._finish(request, reply(request, questions))
-            asyncio.run_coroutine_threadsafe(answering, self._loop)
+            questions = [self._scores.question(messages) for messages in request.prompt]
+            self._begin(request, self._score(request, questions))
+            return
+        ask = self._dialect.to_answer if is_chat(request.prompt) else self._dialect.to_continue
+        question = ask(request)
+        if self._fits(question, request.sampling.max_tokens):
+            self._begin(request, self._generate(request, question))
         else:
             self._finished.put(Reply(request.key, refused=server_faults.TOO_LONG))
 
-    def _fits(self, questions: list[Question], answer_tokens: int) -> bool:
-        """Whether every prompt fits the context beside an answer, as far as both are known.
+    def _begin(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
+        """Let the loop's thread work on a reply."""
+        asyncio.run_coroutine_threadsafe(self._finish(request, reply), self._loop)
+
+    def _fits(self, question: Question, answer_tokens: int = 0) -> bool:
+        """Whether a prompt fits the context beside an answer, as far as both are known.
 
         UserError if no prompt does.
         """
@@ -104,8 +107,7 @@ class OpenAIEngine:
         if answer_tokens >= context:
             has = f"{self._client.shown_url} has a context of {context} tokens"
             raise UserError(f"{has}: --max_tokens {answer_tokens} leaves no room for a prompt")
-        counts = [question.prompt_tokens or 0 for question in questions]
-        return max(counts, default=0) + answer_tokens <= context
+        return (question.prompt_tokens or 0) + answer_tokens <= context
 
     async def _finish(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
         """Put the reply into the queue, or the error, which `poll` raises for the caller."""
@@ -120,12 +122,21 @@ class OpenAIEngine:
         self._finished.put(result)
 
     async def _score(self, request: Request, questions: list[Question]) -> Reply:
-        asked = [self._client.ask(question, server_answers.read_score) for question in questions]
-        return Reply(request.key, scores=tuple(await asyncio.gather(*asked)))
+        """The scores of all chats of a request; one without a score costs itself alone."""
+        outputs = await asyncio.gather(*map(self._output, questions))
+        return Reply(request.key, scores=self._scores.scores(outputs))
 
-    async def _generate(self, request: Request, questions: list[Question]) -> Reply:
+    async def _output(self, question: Question) -> Any:
+        """What the server returns for one chat, or the RowFault that says why there is nothing."""
+        if not self._fits(question):
+            return RowFault(server_faults.TOO_LONG)
+        try:
+            return await self._client.ask(question, self._scores.read)
+        except RowFault as fault:
+            return fault
+
+    async def _generate(self, request: Request, question: Question) -> Reply:
         """All samples of a request; those that one answer does not hold are asked for singly."""
-        (question,) = questions
         answers = []
         completions = []
         # At temperature 0 vLLM refuses to give several, which would be the same.

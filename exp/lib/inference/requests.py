@@ -54,6 +54,14 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What a reward model says of one chat: a raw number, or `reason`, why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Reply:
     """What came back for row `key`: completions, or scores, or why the engine refused.
 
@@ -64,7 +72,7 @@ class Reply:
     key: int
     completions: tuple[Completion, ...] = ()
     thinking: tuple[str, str] | None = None
-    scores: tuple[float, ...] = ()
+    scores: tuple[Score, ...] = ()  # one for each chat of the request
     tokens: int = 0  # of all completions
     prompt_tokens: int = 0
     refused: str = ""

@@ -1,16 +1,48 @@
-"""Reward models whose head only their own code knows (ArmoRM): run by transformers.
+"""How a reward model is run, and the engine of those whose head only their own code knows.
 
-Either in this process, or served on 127.0.0.1 behind the same `/classify` as vLLM's.
+Such code is run by transformers, in this process or served on 127.0.0.1 behind the same `/classify`
+as vLLM's.
 """
 
 import logging
 import threading
 from collections import deque
+from dataclasses import replace
 
 from lib import chat
 from lib.errors import UserError, one_line
-from lib.inference.requests import Reply, Request
+from lib.inference import memory, reward_heads
+from lib.inference.requests import Reply, Request, Score
 from lib.models import Model
+
+
+def with_runner(model: Model, trust_remote_code: bool = False) -> Model:
+    """The reward model with the runner that its config.json calls for: `pooling` or `transformers`.
+
+    UserError if it scores by code of its own and that is not allowed, or if it is no reward model.
+    """
+    config = memory.config_of(model)
+    architecture = reward_heads.architecture_of(config)
+    if not reward_heads.has_head(config):
+        if "AutoModelForSequenceClassification" in config.get("auto_map", {}):
+            _check_trust(model, trust_remote_code)
+            return replace(model, runner="transformers")
+        if not architecture.endswith("ForSequenceClassification"):
+            problem = f"config.json names {architecture or 'no architecture'}, no reward model"
+            known = f"known: …ForSequenceClassification, {', '.join(reward_heads.HEADS)}"
+            raise UserError(f"{model.path}: {problem}; {known}, or code of its own (auto_map)")
+    is_float32 = config.get("dtype", config.get("torch_dtype")) == "float32"
+    if model.dtype == "auto" and is_float32:
+        # Of float32 vLLM 0.31 makes float16 for a pooling model, which moved scores by 2e-4.
+        model = replace(model, dtype="float32")
+    return replace(model, runner="pooling")
+
+
+def _check_trust(model: Model, trust_remote_code: bool) -> None:
+    if not trust_remote_code:
+        problem = f"{model.path} is scored by Python code of its own repository"
+        allowed = "--trust_remote_code allows that (of a driver TRUST_REMOTE_CODE=1)"
+        raise UserError(f"{problem}; {allowed}")
 
 
 class TransformersScorer:
@@ -19,7 +51,7 @@ class TransformersScorer:
     `trust_remote_code` lets Python code of the model's repository run in this process.
     """
 
-    most_in_flight = 8  # one chat at a time: ArmoRM's code takes no batch without a pad token
+    most_in_flight = 8  # one chat at a time: such code takes no batch without a pad token
 
     def __init__(self, model: Model, trust_remote_code: bool = False):
         import torch
@@ -33,20 +65,20 @@ class TransformersScorer:
         self._queue: deque[Request] = deque()
         self._lock = threading.Lock()  # a server calls from several threads
 
-    def score(self, messages: list[dict]) -> float | None:
-        """The model's `score` of one chat, or its single logit; None if the chat does not fit."""
+    def score(self, messages: list[dict]) -> Score:
+        """The model's `score` of one chat, or its single logit."""
         import torch
 
         text = chat.render(self.tokenizer, messages, answer=False)
         token_ids = chat.encode(self.tokenizer, text)
         if len(token_ids) > self.max_len:
-            return None
+            return Score(None, "too long")
         with self._lock, torch.inference_mode():
             output = self.model(torch.tensor([token_ids], device=self.device))
         score = getattr(output, "score", None)
         if score is None:
             score = output.logits
-        return float(score.float().reshape(-1)[0])
+        return Score(float(score.float().reshape(-1)[0]))
 
     def submit(self, request: Request) -> None:
         self.pending += 1
@@ -55,10 +87,7 @@ class TransformersScorer:
     def poll(self) -> list[Reply]:
         request = self._queue.popleft()
         self.pending -= 1
-        scores = tuple(self.score(messages) for messages in request.prompt)
-        if None in scores:
-            return [Reply(request.key, refused="too long")]
-        return [Reply(request.key, scores=scores)]
+        return [Reply(request.key, scores=tuple(map(self.score, request.prompt)))]
 
     def close(self) -> None:
         pass
@@ -111,9 +140,9 @@ def serve(model: Model, port: int, trust_remote_code: bool) -> None:
     @app.post("/classify")
     def classify(body: Conversation) -> dict:
         score = scorer.score(body.messages)
-        if score is None:
+        if score.value is None:
             raise HTTPException(400, "the conversation is longer than the context length")
-        return {"data": [{"index": 0, "probs": [score], "num_classes": 1}]}
+        return {"data": [{"index": 0, "probs": [score.value], "num_classes": 1}]}
 
     logging.getLogger("uvicorn.access").disabled = True
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)

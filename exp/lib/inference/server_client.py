@@ -164,8 +164,8 @@ class ServerClient:
         """The JSON object that comes back; raises what it is instead."""
         import aiohttp
 
-        # vLLM's /classify stands beside /v1.
-        root = self.base_url.removesuffix("/v1") if path == "/classify" else self.base_url
+        is_beside_v1 = path in ("/classify", "/pooling")  # of vLLM
+        root = self.base_url.removesuffix("/v1") if is_beside_v1 else self.base_url
         method = "GET" if body is None else "POST"
         try:
             async with asyncio.timeout(ANSWER_S):

@@ -55,29 +55,19 @@ class VllmEngine:
 
     def __init__(self, model: Model, trust_remote_code: bool = False):
         self.prompts = Prompts(model, trust_remote_code)  # first: what is amiss there costs no load
-        _silence_libraries()
-        if on_cpu():
-            set_up_cpu(model, threads=parallel.cores())
-        self.llm = _load(model, trust_remote_code)
+        self.llm = load(model, trust_remote_code)
         self.core = self.llm.llm_engine
         self.max_len = self.llm.model_config.max_model_len
         self.pending = 0
         self._adapter = _adapter_of(model)
         self._answers: set[int] = set()  # keys in flight that are answers, not texts to go on with
-        self._scores: dict[int, dict[int, float]] = {}  # key -> place of the chat -> score
         self._refused: list[Reply] = []
 
     def submit(self, request: Request) -> None:
-        self.pending += 1
-        if request.sampling is None:
-            self._submit_scoring(request)
-        else:
-            self._submit_generation(request)
-
-    def _submit_generation(self, request: Request) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
+        self.pending += 1
         sampling, prompt = request.sampling, request.prompt
         is_answer = is_chat(prompt)
         if is_answer:
@@ -98,46 +88,18 @@ class VllmEngine:
         )
         if is_answer:
             self._answers.add(request.key)
-        self._add(str(request.key), prompt, parameters)
-
-    def _submit_scoring(self, request: Request) -> None:
-        from vllm import PoolingParams
-
-        prompts = [self.prompts.to_score(messages) for messages in request.prompt]
-        if any(len(prompt) > self.max_len for prompt in prompts):
-            self._refused.append(Reply(request.key, refused="too long"))
-            return
-        parameters = PoolingParams(task="classify", use_activation=False)
-        for place, prompt in enumerate(prompts):
-            self._add(f"{request.key}:{place}:{len(prompts)}", prompt, parameters)
-
-    def _add(self, request_id: str, token_ids: list[int], parameters) -> None:
-        prompt = {"prompt_token_ids": token_ids}
-        self.core.add_request(request_id, prompt, parameters, lora_request=self._adapter)
+        prompt = {"prompt_token_ids": prompt}
+        self.core.add_request(str(request.key), prompt, parameters, lora_request=self._adapter)
 
     def poll(self) -> list[Reply]:
         """Work one step and return what finished in it, which may be nothing yet."""
         replies, self._refused = self._refused, []
         outputs = self.core.step() if self.core.has_unfinished_requests() else []
         for output in outputs:
-            if not output.finished:
-                continue
-            is_score = ":" in output.request_id
-            reply = self._score_reply(output) if is_score else self._generation_reply(output)
-            if reply:
-                replies.append(reply)
+            if output.finished:
+                replies.append(self._generation_reply(output))
         self.pending -= len(replies)
         return replies
-
-    def _score_reply(self, output) -> Reply | None:
-        """The reply of a request whose last chat this is; None while others are missing."""
-        key, place, count = map(int, output.request_id.split(":"))
-        scores = self._scores.setdefault(key, {})
-        scores[place] = float(output.outputs.data.reshape(-1)[0])
-        if len(scores) < count:
-            return None
-        del self._scores[key]
-        return Reply(key, scores=tuple(scores[place] for place in range(count)))
 
     def _generation_reply(self, output) -> Reply:
         key = int(output.request_id)
@@ -156,11 +118,14 @@ class VllmEngine:
         self.core.engine_core.shutdown()
 
 
-def _load(model: Model, trust_remote_code: bool):
-    """The `LLM` with the model's facts; UserError if vLLM cannot load it."""
+def load(model: Model, trust_remote_code: bool, **options):
+    """The `LLM` with the model's facts and vLLM's `options`; UserError if it cannot be loaded."""
+    _silence_libraries()
+    if on_cpu():
+        set_up_cpu(model, threads=parallel.cores())
     from vllm import LLM
 
-    options = {}
+    options.setdefault("runner", "generate")
     if on_cpu():
         # vLLM 0.31 on a CPU: a prompt that is read in parts crashes a request with a seed
         # ("CPU Generator does not use offset").
@@ -170,7 +135,6 @@ def _load(model: Model, trust_remote_code: bool):
     try:
         return LLM(
             model.path,
-            runner="pooling" if model.runner == "pooling" else "generate",
             dtype=model.dtype,
             max_model_len=model.max_model_len,
             tensor_parallel_size=model.tensor_parallel_size,

@@ -134,7 +134,7 @@ def example(row: dict) -> dict:
     return {
         "problem": row["instruction"],
         "domain": spoken(row.get("domain") or ""),
-        "reward": reward(scores[0]) if scores else "",
+        "reward": _reward_of(scores, 0),
         "responses": _distinct_responses(row),
         "agreed": percent(row["agreement"]) if "agreement" in row else "",
         "answer": str(row.get("answer", "")),
@@ -155,9 +155,16 @@ def _distinct_responses(row: dict) -> list[dict]:
             "times": 1,
             "mark": marks[position] if marks else "",
             "end": row["finish_reasons"][position],
-            "reward": reward(scores[position]) if scores else "",
+            "reward": _reward_of(scores, position),
         }
     return list(shown_responses.values())
+
+
+def _reward_of(scores: list[float | None] | None, position: int) -> str:
+    """One response's reward as it is shown; "" without one."""
+    if not scores or scores[position] is None:
+        return ""
+    return reward(scores[position])
 
 
 def comparison(comparison_path: Path) -> dict | None:

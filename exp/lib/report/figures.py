@@ -71,8 +71,9 @@ class Examples:
     def offer(self, row: dict) -> None:
         """Take one more row into account."""
         self.offered += 1
-        if row.get("scores"):
-            reward = max(row["scores"])
+        rewards = _rewards(row)
+        if rewards:
+            reward = max(rewards)
             self._keep_highest(self._best, reward, row)
             self._keep_highest(self._worst, -reward, row)
         # Reservoir sampling (Vitter 1985): each row has the same chance, however many follow.
@@ -96,6 +97,11 @@ class Examples:
         heapq.heappush(heap, (rank, -self.offered, row))
         if len(heap) > self.count:
             heapq.heappop(heap)
+
+
+def _rewards(row: dict) -> list[float]:
+    """The rewards of the responses that have one."""
+    return [score for score in row.get("scores") or () if score is not None]
 
 
 def _rows_from_highest(heap: list[tuple[float, int, dict]]) -> list[dict]:
@@ -163,7 +169,8 @@ def count_votes(voted_rows: Iterable[dict], examples: Examples) -> Votes:
         if row.get("scores"):
             for mark, score in zip(marks, row["scores"], strict=True):
                 rewards = votes.right_rewards if mark == "right" else votes.wrong_rewards
-                rewards.append(score)
+                if score is not None:
+                    rewards.append(score)
         # Without the responses, which would not fit in memory.
         marked_answer = {"instruction": row["instruction"], "answer": row["answer"], "marks": marks}
         marked_answers.append(marked_answer)
@@ -194,7 +201,7 @@ def _count_responses(domain: Domain, sampled_file: RunFile, examples: Examples |
                 domain.finished_lengths.append(len(response))
             elif finish_reason == LENGTH:
                 domain.truncated_lengths.append(len(response))
-        rewards = sorted(row.get("scores") or (), reverse=True)
+        rewards = sorted(_rewards(row), reverse=True)
         domain.best_rewards += rewards[:1]
         domain.other_rewards += rewards[1:]
         if examples:

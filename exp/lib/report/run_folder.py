@@ -133,7 +133,7 @@ def _check_row(location: str, row: dict, needed_keys: tuple[str, ...]) -> None:
     if "instruction" in needed_keys and not isinstance(row["instruction"], str):
         raise UserError(f"{location}: 'instruction' is not text")
     for score in row.get("scores") or ():
-        if not isinstance(score, int | float):
+        if score is not None and not isinstance(score, int | float):
             raise UserError(f"{location}: 'scores' holds what is no number")
     if "responses" in needed_keys:
         _check_responses(location, row)
