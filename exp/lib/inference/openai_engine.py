@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from lib.errors import UserError
@@ -12,7 +12,7 @@ from lib.inference.requests import Reply, Request, is_chat
 from lib.inference.served_model import ServedModel
 from lib.inference.server_answers import Answer
 from lib.inference.server_client import OnlyOne, Question, ServerClient
-from lib.inference.server_dialects import Messages, TokenIds
+from lib.inference.server_dialects import TRIVIAL_ANSWERED, Messages, TokenIds
 from lib.inference.server_faults import RowFault, RunFault
 from lib.models import Model
 from lib.progress import say
@@ -79,33 +79,27 @@ class OpenAIEngine:
     def submit(self, request: Request) -> None:
         self.pending += 1
         if request.sampling is None:
-            questions = [self._dialect.to_score(messages) for messages in request.prompt]
-            answer_tokens = 0
-            reply = self._score
-        else:
-            ask = self._dialect.to_answer if is_chat(request.prompt) else self._dialect.to_continue
-            questions = [ask(request)]
-            answer_tokens = request.sampling.max_tokens
-            reply = self._generate
-        if self._fits(questions, answer_tokens):
-            answering = self._finish(request, reply(request, questions))
-            asyncio.run_coroutine_threadsafe(answering, self._loop)
+            self._start(request, self._score(request))
+            return
+        ask = self._dialect.to_answer if is_chat(request.prompt) else self._dialect.to_continue
+        question = ask(request)
+        answer_tokens = request.sampling.max_tokens
+        context = self._served.max_model_len
+        if context and answer_tokens >= context:
+            has = f"{self._client.shown_url} has a context of {context} tokens"
+            raise UserError(f"{has}: --max_tokens {answer_tokens} leaves no room for a prompt")
+        if self._fits(question.prompt_tokens, answer_tokens):
+            self._start(request, self._generate(request, question))
         else:
             self._finished.put(Reply(request.key, refused=server_faults.TOO_LONG))
 
-    def _fits(self, questions: list[Question], answer_tokens: int) -> bool:
-        """Whether every prompt fits the context beside an answer, as far as both are known.
-
-        UserError if no prompt does.
-        """
+    def _fits(self, prompt_tokens: int | None, answer_tokens: int = 0) -> bool:
+        """Whether a prompt fits the context beside an answer, as far as both are known."""
         context = self._served.max_model_len
-        if not context:
-            return True
-        if answer_tokens >= context:
-            has = f"{self._client.shown_url} has a context of {context} tokens"
-            raise UserError(f"{has}: --max_tokens {answer_tokens} leaves no room for a prompt")
-        counts = [question.prompt_tokens or 0 for question in questions]
-        return max(counts, default=0) + answer_tokens <= context
+        return not context or (prompt_tokens or 0) + answer_tokens <= context
+
+    def _start(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
+        asyncio.run_coroutine_threadsafe(self._finish(request, reply), self._loop)
 
     async def _finish(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
         """Put the reply into the queue, or the error, which `poll` raises for the caller."""
@@ -119,13 +113,32 @@ class OpenAIEngine:
             result = e
         self._finished.put(result)
 
-    async def _score(self, request: Request, questions: list[Question]) -> Reply:
-        asked = [self._client.ask(question, server_answers.read_score) for question in questions]
-        return Reply(request.key, scores=tuple(await asyncio.gather(*asked)))
+    async def _score(self, request: Request) -> Reply:
+        scores = await asyncio.gather(*map(self._score_chat, request.prompt))
+        return Reply(request.key, scores=tuple(scores))
 
-    async def _generate(self, request: Request, questions: list[Question]) -> Reply:
+    async def _score_chat(self, messages: list[dict]) -> float:
+        body = self._dialect.to_score(messages)
+        score = None
+        if self._fits(len(body.get("input", ()))):
+            score = await self._post("/classify", body, server_answers.read_score)
+        if score is None:
+            raise RowFault(server_faults.TOO_LONG)
+        return score
+
+    async def _post(self, path: str, body: dict, read: Callable[[dict], Any] = dict) -> Any:
+        """What `read` makes of the answer to a body; None if what is in it does not fit."""
+        body = {"model": self._served.name, **body}
+        trivial_input = {"messages": TRIVIAL_ANSWERED} if "messages" in body else {"input": "Hi"}
+        try:
+            return await self._client.ask(Question(path, body, {**body, **trivial_input}), read)
+        except RowFault as e:
+            if e.reason == server_faults.TOO_LONG:
+                return None
+            raise
+
+    async def _generate(self, request: Request, question: Question) -> Reply:
         """All samples of a request; those that one answer does not hold are asked for singly."""
-        (question,) = questions
         answers = []
         completions = []
         # At temperature 0 vLLM refuses to give several, which would be the same.

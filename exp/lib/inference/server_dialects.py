@@ -32,12 +32,9 @@ class TokenIds:
         more = {"stop_token_ids": list(request.stop_token_ids)}
         return self._completions(request, request.prompt, more)
 
-    def to_score(self, messages: list[dict]) -> Question:
-        """A conversation to be scored by vLLM's `/classify`: one raw score."""
-        token_ids = self._prompts.to_score(messages)
-        options = {"model": self._model_name, "use_activation": False}
-        trivial = {**options, "input": self._prompts.to_score(TRIVIAL_ANSWERED)}
-        return Question("/classify", {**options, "input": token_ids}, trivial, len(token_ids))
+    def to_score(self, messages: list[dict]) -> dict:
+        """The body for a conversation to be scored by vLLM's `/classify`: one raw score."""
+        return {"input": self._prompts.to_score(messages), "use_activation": False}
 
     def _completions(self, request: Request, token_ids: list[int], more: dict) -> Question:
         options = {**_options(self._model_name, request), **more}
@@ -76,12 +73,12 @@ class Messages:
         body = {**options, "prompt": request.text}
         return Question("/completions", body, trivial, len(request.prompt))
 
-    def to_score(self, messages: list[dict]) -> Question:
-        """A conversation to be scored by this project's own server, which renders it as we do."""
-        options = {"model": self._model_name, "add_generation_prompt": False}
-        options["use_activation"] = False
-        trivial = {**options, "messages": TRIVIAL_ANSWERED}
-        return Question("/classify", {**options, "messages": messages}, trivial)
+    def to_score(self, messages: list[dict]) -> dict:
+        """The body for a conversation to be scored by this project's own server.
+
+        It renders messages by the same code as this process.
+        """
+        return {"messages": messages, "add_generation_prompt": False, "use_activation": False}
 
 
 def _options(model_name: str, request: Request) -> dict:
