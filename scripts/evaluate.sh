@@ -10,6 +10,7 @@
 # Variables:
 #   RUN=name          names or resumes it (default: the benchmark)
 #   SOURCE=file       file, folder or hub name of the problems
+#   IN_FLIGHT=64      requests at a time (default: 1,024 in this process, 256 to a server)
 #   EVAL_FLAGS="--n_sampling 8 --temperature 0.6"   goes to the evaluation
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -33,7 +34,7 @@ for model in "$@"; do
   adapter=''
   [[ $model != *+* || -d $model ]] || adapter=${model#*+} model=${model%%+*}
   name=$(basename "${adapter:-$model}")
-  asked=(--model_path "$model" ${adapter:+--adapter_path "$adapter"} ${flags[@]+"${flags[@]}"})
+  asked=(--model_path "$model" ${adapter:+--adapter_path "$adapter"} ${IN_FLIGHT:+--max_in_flight "$IN_FLIGHT"} ${flags[@]+"${flags[@]}"})
   case $benchmark in
   tiny) step eval_tiny "${asked[@]}" --save_path "$out/$name.json" ;;
   gsm8k) step eval_gsm8k "${asked[@]}" --test_data_path "$data" --save_path "$out/$name.csv" ;;

@@ -11,6 +11,7 @@
 #   SCALE=0.01         of the default count, where COUNT is `default` (without it: 0.01 for the embedded model, 1 for others)
 #   REWARD_MODEL=name  ranks the answers (default: the one that configs/models.yaml names for MODEL)
 #   SEED=0             of the sampling
+#   IN_FLIGHT=64       requests of a stage that a server gets at a time (default: 256)
 #   POLICY_URL=http://127.0.0.1:8000/v1   a server of MODEL that is there already
 #   REWARD_URL=http://127.0.0.1:8001/v1   a server of the reward model that is there already
 set -euo pipefail
@@ -24,7 +25,7 @@ IFS=$'\t' read -r domain count ins_temp max_ins res_temp max_res name reward_mod
 export RUN=${RUN:-${name}_${domain}_$(date +%Y%m%d_%H%M%S)}
 out=$root/data/$RUN/$domain logs=$root/data/$RUN/$domain/logs
 files=$out/$domain
-served=(--seed "${SEED:-0}" --engine openai --base_url "${BASE_URL:-}")
+served=(--seed "${SEED:-0}" --engine openai --base_url "${BASE_URL:-}" ${IN_FLIGHT:+--max_in_flight "$IN_FLIGHT"})
 
 generate() {
   step gen_ins --model_path "$model" --save_path "${files}_ins.json" --total_prompts "$count" --temperature "$ins_temp" \

@@ -228,11 +228,6 @@ def test_a_refusal_of_the_whole_run_is_one_line(status):
     assert "\n" not in str(e.value)
 
 
-def test_an_answer_without_choices_is_an_error_and_no_empty_row():
-    with pytest.raises(UserError, match="without choices"):
-        FakeServer(lambda body, count: (200, {"choices": []})).ask()
-
-
 THINK = ("<think>", "</think>")
 
 

@@ -89,8 +89,8 @@ class Engine(Protocol):
     def poll(self) -> list[Reply]:
         """The replies that are ready, which may be none yet; only called while some are pending.
 
-        It returns after seconds, or after one step of the model, so that its caller can report
-        what is in flight. UserError if nothing more can be asked.
+        It returns after a few seconds, or after one step of the model, so that its caller can
+        report what is in flight. UserError if nothing more can be asked.
         """
         ...
 

@@ -20,6 +20,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0
 # An answer may take long (32,768 tokens at 20/s take 27 minutes); a connection may not. A request
 # that was not answered in that time is sent once more.
 ANSWER_S, CONNECT_S = 3600, 10
+BESIDE_V1 = ("/classify", "/pooling")  # vLLM's own paths
 # So many rows that fail one after the other, with none answered between them, are the server's.
 FAILED_IN_A_ROW = 10
 
@@ -164,8 +165,9 @@ class ServerClient:
         """The JSON object that comes back; raises what it is instead."""
         import aiohttp
 
-        is_beside_v1 = path in ("/classify", "/pooling")  # of vLLM
-        root = self.base_url.removesuffix("/v1") if is_beside_v1 else self.base_url
+        root = self.base_url
+        if path in BESIDE_V1:
+            root = root.removesuffix("/v1")
         method = "GET" if body is None else "POST"
         try:
             async with asyncio.timeout(ANSWER_S):
