@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import ModuleSpec
 
@@ -218,6 +219,33 @@ def test_a_saved_tokenizer_is_not_used_after_a_file_of_its_folder_changed(tmp_pa
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}!")
     assert not isinstance(light_tokenizer.load(str(folder)), light_tokenizer.LightTokenizer)
     assert light_tokenizer.load(str(folder)).chat_template == "{{ messages[0]['content'] }}!"
+
+
+def test_a_tokenizer_that_works_in_a_way_of_its_own_is_left_to_transformers(tmp_path, monkeypatch):
+    folder = tmp_path / "tiny"
+    shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    own_class = type(chat.load_tokenizer(str(folder)))
+    monkeypatch.setattr(own_class, "encode", lambda *args, **kwargs: [7], raising=False)
+    for _ in range(2):
+        assert light_tokenizer.load(str(folder)).encode("x") == [7]
+
+
+def test_of_several_stages_at_once_one_imports_transformers(tmp_path, monkeypatch):
+    folder = tmp_path / "tiny"
+    shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    load, loads = chat.load_tokenizer, []
+
+    def counted(path):
+        loads.append(path)
+        return load(path)
+
+    monkeypatch.setattr(chat, "load_tokenizer", counted)
+    with ThreadPoolExecutor(4) as threads:
+        tokenizers = list(threads.map(light_tokenizer.load, [str(folder)] * 4))
+    assert len(loads) == 1
+    assert {tuple(tokenizer.encode("2 + 2")) for tokenizer in tokenizers} == {
+        tuple(load(str(folder)).encode("2 + 2"))
+    }
 
 
 def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(monkeypatch):

@@ -8,10 +8,10 @@ tokenizers that are not of the `tokenizers` library always go through transforme
 """
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
-import os
 from importlib import metadata
 from pathlib import Path
 
@@ -20,10 +20,9 @@ from jinja2.exceptions import TemplateError
 from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from lib import chat
-from lib.rows import ROOT
+from lib import chat, rows
 
-CACHE = ROOT / "data/cache/tokenizers"
+CACHE = rows.ROOT / "data/cache/tokenizers"
 # Bytes: what is larger are weights, known by their name and size. Gemma's tokenizer.json has 33 MB.
 LARGEST_READ = 100_000_000
 # What is used here. A class that replaces one of them is not what is saved.
@@ -89,12 +88,13 @@ def load(model_path: str, trust_remote_code: bool = False):
     if trust_remote_code or not (folder / "tokenizer.json").is_file():
         return chat.load_tokenizer(model_path, trust_remote_code)
     saved_path = CACHE / f"{_fingerprint(folder)}.json"
-    if saved_path.is_file():
-        return LightTokenizer(json.loads(saved_path.read_bytes()), model_path)
-    tokenizer = chat.load_tokenizer(model_path)
-    if _can_be_saved(tokenizer):
-        _save(tokenizer, saved_path)
-    return tokenizer
+    if not saved_path.is_file():
+        # Six domains start side by side: one of them imports transformers, the others wait for it.
+        with _held(saved_path.with_suffix(".lock")):
+            if not saved_path.is_file():
+                return _load_and_save(model_path, saved_path)
+    saved = json.loads(saved_path.read_bytes())
+    return LightTokenizer(saved, model_path) if saved else chat.load_tokenizer(model_path)
 
 
 def _fingerprint(folder: Path) -> str:
@@ -125,25 +125,39 @@ def _can_be_saved(tokenizer) -> bool:
     return True
 
 
-def _save(tokenizer, saved_path: Path) -> None:
-    """Keep it for later stages. Where nothing may be written, they import transformers too."""
-    saved = {
-        "backend": tokenizer.backend_tokenizer.to_str(),
-        "special_tokens_map": tokenizer.special_tokens_map,
-        "all_special_tokens": tokenizer.all_special_tokens,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "chat_template": tokenizer.chat_template,
-    }
-    # Domains start side by side: each process writes a file of its own, the last rename stays.
-    temporary_path = saved_path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        saved_path.parent.mkdir(parents=True, exist_ok=True)
-        temporary_path.write_text(json.dumps(saved), encoding="utf-8")
-        os.replace(temporary_path, saved_path)
-    except OSError:
+def _load_and_save(model_path: str, saved_path: Path):
+    """The tokenizer by transformers, kept for later stages; null is kept if it cannot be saved.
+
+    Where nothing may be written, every stage imports transformers.
+    """
+    tokenizer = chat.load_tokenizer(model_path)
+    saved = None
+    if _can_be_saved(tokenizer):
+        saved = {
+            "backend": tokenizer.backend_tokenizer.to_str(),
+            "special_tokens_map": tokenizer.special_tokens_map,
+            "all_special_tokens": tokenizer.all_special_tokens,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "chat_template": tokenizer.chat_template,
+        }
+    with contextlib.suppress(OSError):
+        rows.write_whole(saved_path, json.dumps(saved).encode())
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _held(lock_path: Path):
+    """Hold a lock, which ends with this process at the latest.
+
+    Nobody waits where the file system has no locks, or where nothing may be written.
+    """
+    with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            temporary_path.unlink()
+            lock_path.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(lock_path, "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class _GenerationBlock(Extension):
