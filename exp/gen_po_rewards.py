@@ -34,17 +34,21 @@ def rank(row: dict, scores: list[Score]) -> tuple[dict, str | None]:
     All that belongs to one response moves with it. Equal scores keep their order, and responses
     without a score come last.
     """
-    places = range(len(scores))
-    scored = [place for place in places if scores[place].value is not None]
-    unscored = [place for place in places if scores[place].value is None]
+    scored, unscored = [], []
+    for place, score in enumerate(scores):
+        if score.value is None:
+            unscored.append(place)
+        else:
+            scored.append(place)
     if not scored:
         return row, scores[0].reason
-    best_first = sorted(scored, key=lambda place: -scores[place].value) + unscored
+    scored.sort(key=lambda place: -scores[place].value)
+    best_first = scored + unscored
     ranked_row = dict(row)
     for column in ("responses", "finish_reasons"):
         if column in row:
             ranked_row[column] = [row[column][place] for place in best_first]
-    values = [round(scores[place].value, 6) for place in best_first[: len(scored)]]
+    values = [round(scores[place].value, 6) for place in scored]
     ranked_row["scores"] = values + [None] * len(unscored)
     if unscored:
         ranked_row["unscored"] = [scores[place].reason for place in unscored]

@@ -26,17 +26,21 @@ from lib.inference.requests import Score
 from lib.models import Model
 
 PLUGIN = Path(__file__).parent / "vllm_plugin"
-# What ends a turn in the chat template of both families, which are Llama 3's.
-END_OF_TURN = "<|eot_id|>"
+LLAMA_3_END_OF_TURN = "<|eot_id|>"
 # Of the states at a conversation's ends of turns: the prompt's, and the answer's.
 PROMPT, ANSWER = -2, -1
 NUMPY_TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
 class Head(Protocol):
-    """A head, made of its tensors and config.json; `tensors` is what their names begin with."""
+    """A head, made of its tensors and config.json.
+
+    `tensors` is what the names of its tensors begin with, `end_of_turn` the token whose states it
+    reads.
+    """
 
     tensors: tuple[str, ...]
+    end_of_turn: str
 
     def __init__(self, weights: dict[str, np.ndarray], config: dict): ...
 
@@ -56,6 +60,7 @@ class GatedObjectives:
     """
 
     tensors = ("regression_layer.", "reward_transform_matrix", "gating.")
+    end_of_turn = LLAMA_3_END_OF_TURN
 
     def __init__(self, weights: dict[str, np.ndarray], config: dict):
         self.regression = weights["regression_layer.weight"]
@@ -93,6 +98,7 @@ class TwoLayers:
     """INF-ORM: two layers with a ReLU between them, on the answer's state."""
 
     tensors = ("score.",)
+    end_of_turn = LLAMA_3_END_OF_TURN
 
     def __init__(self, weights: dict[str, np.ndarray], config: dict):
         self.first = (weights["score.0.weight"], weights["score.0.bias"])
@@ -175,13 +181,14 @@ def load(model: Model, trust_remote_code: bool = False) -> ScoringHead | None:
     config = memory.config_of(model)
     if not has_head(config):
         return None
+    family = HEADS[architecture_of(config)]
     prompts = Prompts(model, trust_remote_code)
-    end_of_turn_id = prompts.tokenizer.get_added_vocab().get(END_OF_TURN)
+    end_of_turn_id = prompts.tokenizer.get_added_vocab().get(family.end_of_turn)
     if end_of_turn_id is None:
-        raise UserError(f"{model.path}: its tokenizer has no {END_OF_TURN}, which its head reads")
-    weights = _read_head(model, HEADS[architecture_of(config)].tensors)
+        problem = f"its tokenizer has no {family.end_of_turn}, which its head reads"
+        raise UserError(f"{model.path}: {problem}")
     try:
-        head = HEADS[architecture_of(config)](weights, config)
+        head = family(_read_head(model, family.tensors), config)
     except KeyError as e:
         problem = f"its safetensors lack {one_line(e)} of the head"
         raise UserError(f"{model.path}: {problem}; download it again") from None
@@ -206,7 +213,8 @@ def _check_template(model: Model, scoring_head: ScoringHead) -> None:
     token_ids = scoring_head.token_ids([question, answer])
     end_id = scoring_head.end_of_turn_id
     if token_ids[-1] != end_id or token_ids.count(end_id) < 2:
-        problem = f"its chat template does not end each turn in {END_OF_TURN}, which its head reads"
+        token = scoring_head.head.end_of_turn
+        problem = f"its chat template does not end each turn in {token}, which its head reads"
         raise UserError(f"{model.path}: {problem}")
 
 
