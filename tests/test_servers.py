@@ -27,7 +27,6 @@ from conftest import ROOT, TINY, TINY_RM
 from lib import models, progress
 from lib.errors import UserError
 from lib.inference import (
-    endings,
     openai_engine,
     pacing,
     server_answers,
@@ -526,33 +525,6 @@ def test_thinking_that_a_server_sends_apart_is_kept_with_the_answer(message, tex
     ending = "stop" if "4" in str(message) else "length"
     body = {"choices": [{"message": message, "finish_reason": ending}]}
     assert server_answers.read(body).completions[0].text == text
-
-
-@pytest.mark.parametrize(
-    "raw, known, incomplete",
-    [
-        pytest.param("stop", "stop", None, id="everybody"),
-        pytest.param("eos", "stop", None, id="eos"),
-        pytest.param("eos_token", "stop", None, id="TGI"),
-        pytest.param("stop_sequence", "stop", None, id="TGI, a stop string"),
-        pytest.param("STOP", "stop", None, id="Gemini"),
-        pytest.param("length", "length", "truncated", id="a limit"),
-        pytest.param("model_length", "length", "truncated", id="Mistral, the context's end"),
-        pytest.param("max_tokens", "length", "truncated", id="Anthropic's word"),
-        pytest.param("abort", None, "abort", id="vLLM, asked again"),
-        pytest.param("error", None, "error", id="OpenRouter, asked again"),
-        pytest.param("insufficient_system_resource", None, "insufficient_system_resource", id="DeepSeek, asked again"),
-        pytest.param(None, None, "no finish reason", id="null, asked again"),
-        pytest.param("", None, "no finish reason", id="empty, asked again"),
-        pytest.param("content_filter", "content_filter", "content_filter", id="filtered"),
-        pytest.param("repetition", "repetition", "repetition", id="vLLM, a loop"),
-        pytest.param("tool_calls", "tool_calls", "tool_calls", id="a tool"),
-        pytest.param("function_call", "function_call", "function_call", id="a function"),
-        pytest.param("gave_up", "gave_up", "gave_up", id="unknown"),
-    ],
-)  # fmt: skip
-def test_only_stop_is_complete(raw, known, incomplete):
-    assert endings.normalised(raw) == known and endings.why_incomplete(raw) == incomplete
 
 
 def test_a_finish_reason_that_nobody_knows_travels_as_it_is(questions):
