@@ -331,6 +331,7 @@ def test_the_server_is_asked_something_trivial_where_only_the_bad_row_is_left(
         with pytest.raises(UserError, match="no row is left: 1 dropped .1 server error 500."):
             gen_answers(questions, server)
         assert server.asked[None] == 1 and server.bodies[-1]["max_tokens"] == 1
+        assert server.bodies[-1]["messages"] == user_turn("Hi")
     else:
         gen_answers(questions, server)
     assert server.asked[BAD] == openai_engine.RETRIES + 1
@@ -368,6 +369,23 @@ def test_a_server_that_fails_ends_the_stage_with_one_line_and_every_finished_row
     healthy = FakeServer("vllm-like")
     gen_answers(questions, healthy)
     assert len(kept_rows(questions)) == ROWS and not answered & healthy.asked.keys()
+
+
+def test_a_max_tokens_that_the_server_does_not_give_ends_the_stage_and_drops_no_row(questions):
+    """As OpenAI says it: what the context is nobody knows beforehand."""
+    refusal = {"error": {"message": "max_tokens is too large: 64. This model supports at most 32 completion tokens, whereas you provided 64.", "code": "invalid_value"}}  # fmt: skip
+    server = FakeServer("openai", lambda row, body, count: (400, refusal) if body["max_tokens"] > 32 else None)  # fmt: skip
+    with pytest.raises(UserError, match="max_tokens is too large: 64"):
+        gen_answers(questions, server)
+    assert not part_keys(questions)
+
+
+def test_a_context_that_the_answer_fills_alone_ends_the_stage(questions):
+    text = "This model's maximum context length is 64 tokens. However, you requested 80 tokens (16 in the messages, 64 in the completion)."
+    server = FakeServer("deepseek", lambda row, body, count: (400, {"error": {"message": text}}))
+    with pytest.raises(UserError, match="context of 64 tokens: --max_tokens 64 leaves no room"):
+        gen_answers(questions, server)
+    assert not part_keys(questions)
 
 
 def test_rows_that_fail_one_after_the_other_are_the_servers_fault(questions):
@@ -464,6 +482,7 @@ SEVERAL = [  # make, what a request for several gets, n > 1 at most so often
     pytest.param("deepseek", (400, {"error": {"message": "Invalid n value (currently only n = 1 is supported)", "type": "invalid_request_error"}}), id="DeepSeek"),
     pytest.param("groq", (400, {"error": {"message": "'n' : number must be at most 1", "type": "invalid_request_error"}}), id="Groq"),
     pytest.param("google", (400, {"error": {"code": 400, "message": "Multiple candidates is not enabled for this model"}}), id="Gemini"),
+    pytest.param("vendor", (400, {"error": {"message": "Invalid request."}}), id="a vendor that does not say why"),
     pytest.param("library", None, id="Ollama, which ignores it"),
 ]  # fmt: skip
 
