@@ -523,11 +523,15 @@ def ask(server: FakeServer, sampling=Sampling(temperature=0.8, max_tokens=8), sa
     engine = openai_engine.OpenAIEngine(models.Model(NEEDS_NO_TOKENIZER), server.url)
     try:
         engine.submit(Request(0, user_turn("What is 0 + 1?"), sampling, samples, seed=5))
-        while True:
-            for reply in engine.poll():
-                return reply
+        return first_reply(engine)
     finally:
         engine.close()
+
+
+def first_reply(engine: openai_engine.OpenAIEngine) -> Reply:
+    while True:
+        for reply in engine.poll():
+            return reply
 
 
 @pytest.mark.parametrize(
@@ -671,7 +675,7 @@ def test_vllm_is_sent_the_ids_that_its_own_template_makes_and_answers_as_to_mess
     engine = openai_engine.OpenAIEngine(model, policy_url)
     try:
         engine.submit(Request(0, CHAT, Sampling(temperature=0.8, max_tokens=48), 2, seed=3))
-        (reply,) = engine.poll() or engine.poll()
+        reply = first_reply(engine)
     finally:
         engine.close()
     assert reply.prompt_tokens == len(token_ids)
@@ -687,7 +691,7 @@ def test_vllm_scores_the_ids_of_a_conversation_as_its_messages(reward_url):
     engine = openai_engine.OpenAIEngine(models.find(str(TINY_RM)), reward_url)
     try:
         engine.submit(Request(0, [chat, chat]))
-        (reply,) = engine.poll() or engine.poll()
+        reply = first_reply(engine)
     finally:
         engine.close()
     assert reply.scores == pytest.approx((score, score))
