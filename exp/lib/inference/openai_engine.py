@@ -173,18 +173,15 @@ class OpenAIEngine:
         return await self._try_several(request, question)
 
     async def _try_several(self, request: Request, question: Question) -> Answer | None:
-        answer = None
-        count = 0
         try:
             answer = await self._ask(question, request.seed, request.samples)
-            count = len(answer.completions)
         except OnlyOne:
-            pass  # not even one: all are asked for singly
-        gives_several = count == request.samples
-        if not gives_several and self._gives_several is not False:
-            url = self._client.shown_url
-            say(f"{url} gives one answer at a time: each sample is asked for by itself")
-        self._gives_several = gives_several
+            answer = None
+        if self._gives_several is None:
+            self._gives_several = bool(answer) and len(answer.completions) == request.samples
+            if not self._gives_several:
+                url = self._client.shown_url
+                say(f"{url} gives one answer at a time: each sample is asked for by itself")
         return answer
 
     async def _ask(self, question: Question, seed: int, samples: int = 1) -> Answer:

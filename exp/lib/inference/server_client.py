@@ -29,15 +29,15 @@ Value = TypeVar("Value")
 
 
 class OnlyOne(Exception):
-    """The server refuses to give several answers to one request."""
+    """The server refuses a request for several answers; it may give one."""
 
 
 @dataclass(frozen=True)
 class Question:
     """What is posted to a path; a question without a body is got.
 
-    `trivial` is a body of the same kind, as small as can be. `prompt_tokens` is our count of the
-    body's prompt; None where the model's tokenizer is not on this machine.
+    `trivial` is a body of the same kind with the smallest prompt. `prompt_tokens` is our count of
+    the body's prompt; None where the model's tokenizer is not on this machine.
     """
 
     path: str
@@ -110,7 +110,8 @@ class ServerClient:
             except Failure as failure:
                 if self._is_about_seed(failure, more):
                     continue
-                if more.get("n", 1) > 1 and server_faults.refuses_several(failure):
+                is_refused = failure.tries == 1 or server_faults.refuses_several(failure)
+                if more.get("n", 1) > 1 and is_refused:
                     raise OnlyOne from failure
                 failures += 1
                 failed_before, failed_at = failed_at, time.monotonic()
@@ -136,24 +137,30 @@ class ServerClient:
     ) -> RowFault | RunFault:
         """Whose fault it is that a request failed each time: the row's or the server's."""
         has_answered = tries > 1 and self._answered_since > failed_before
-        if has_answered or await self._answers_trivial(question):
+        # What is refused may be --max_tokens, and not the row: then it is asked for as well.
+        most_tokens = None if failure.tries == 1 else 1
+        if has_answered or await self._answers_trivial(question, most_tokens):
             self._failed_in_a_row += 1
             if self._failed_in_a_row < FAILED_IN_A_ROW:
                 say(f"{self.shown_url} {failure}; that row is dropped after {tries} tries")
                 return RowFault(failure.reason)
-        times = "1 try" if tries == 1 else f"{tries} tries"
-        if failure.__cause__:
-            times += f" ({type(failure.__cause__).__name__})"
-        advice = "finished rows are kept: start the server again and run the same command"
-        return RunFault(f"{failure} after {times}; {advice}")
+        kept = "finished rows are kept"
+        if tries == 1:
+            return RunFault(f"{failure}; {kept}")
+        cause = f" ({type(failure.__cause__).__name__})" if failure.__cause__ else ""
+        advice = f"{kept}: start the server again and run the same command"
+        return RunFault(f"{failure} after {tries} tries{cause}; {advice}")
 
-    async def _answers_trivial(self, question: Question) -> bool:
+    async def _answers_trivial(self, question: Question, most_tokens: int | None) -> bool:
         """Whether the server answers the trivial request, in one of two tries."""
         if question.trivial is None:
             return False
+        body = dict(question.trivial)
+        if most_tokens and "max_tokens" in body:
+            body["max_tokens"] = most_tokens
         for wait_s in (FIRST_WAIT_S, 0):
             try:
-                content = await self._send(question.path, question.trivial)
+                content = await self._send(question.path, body)
                 return bool(content.get("choices") or content.get("data"))
             except Overloaded:
                 return True

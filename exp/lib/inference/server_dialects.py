@@ -41,7 +41,7 @@ class TokenIds:
 
     def _completions(self, request: Request, token_ids: list[int], more: dict) -> Question:
         options = {**_options(self._model_name, request), **more}
-        trivial = {**options, "prompt": self._trivial_ids, "max_tokens": 1}
+        trivial = {**options, "prompt": self._trivial_ids}
         return Question("/completions", {**options, "prompt": token_ids}, trivial, len(token_ids))
 
 
@@ -65,14 +65,14 @@ class Messages:
             messages = self._prompts.folded(messages)
             prompt_tokens = len(self._prompts.to_answer(request.prompt))
         options = _options(self._model_name, request)
-        trivial = {**options, "messages": TRIVIAL, "max_tokens": 1}
+        trivial = {**options, "messages": TRIVIAL}
         body = {**options, "messages": messages}
         return Question("/chat/completions", body, trivial, prompt_tokens)
 
     def to_continue(self, request: Request) -> Question:
         """A text to go on with, without the BOS, which such a server writes before it."""
         options = _options(self._model_name, request)
-        trivial = {**options, "prompt": "Hi", "max_tokens": 1}
+        trivial = {**options, "prompt": "Hi"}
         body = {**options, "prompt": request.text}
         return Question("/completions", body, trivial, len(request.prompt))
 
