@@ -17,7 +17,7 @@ from lib.errors import UserError
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
-from lib.output import Output
+from lib.output import EXTEND, Output
 from lib.progress import shown_path
 
 
@@ -39,11 +39,13 @@ def main(
     model = models.find(model_path)
     settings = {"model": models.identity(model), **asdict(sampling)}
     settings |= {"num_responses": num_responses, "seed": seed}
-    out = Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
+    inputs = (ins_data_path,)
+    out = Output(save_path, "gen_po_multi_res", settings, inputs, overwrite, new_input=EXTEND)
     what = f"{num_responses} answers to each row of {shown_path(ins_data_path)} with {model.name}"
     if out.announce(what):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
+    out.answers_to(instructions)
     sampling = generate.within_limits(model, sampling)
 
     def make_request(key: int) -> Request:

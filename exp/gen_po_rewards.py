@@ -19,7 +19,7 @@ from lib.errors import UserError
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, user_turn
-from lib.output import Output
+from lib.output import EXTEND, Output
 from lib.progress import shown_path
 
 
@@ -37,6 +37,12 @@ def rank(row: dict, scores: tuple[float, ...]) -> dict:
     return ranked_row
 
 
+def is_ranking_of(ranked_row: dict, row: dict) -> bool:
+    """Whether these are the row's responses, in whatever order."""
+    is_same_problem = ranked_row["instruction"] == row["instruction"]
+    return is_same_problem and sorted(ranked_row["responses"]) == sorted(row["responses"])
+
+
 def main(
     model_name_or_path: str,
     ins_data_path: str,
@@ -52,10 +58,12 @@ def main(
         what = "is scored by Python code of its own repository"
         raise UserError(f"{model.path} {what}; --trust_remote_code allows that")
     settings = {"model": models.identity(model)}
-    out = Output(save_path, "gen_po_rewards", settings, (ins_data_path,), overwrite)
+    inputs = (ins_data_path,)
+    out = Output(save_path, "gen_po_rewards", settings, inputs, overwrite, new_input=EXTEND)
     if out.announce(f"scores for the answers of {shown_path(ins_data_path)} with {model.name}"):
         return
     answered = rows.read(ins_data_path, need=("instruction", "responses"))
+    out.answers_to(answered, is_ranking_of)
 
     def make_request(key: int) -> Request:
         question = user_turn(answered[key]["instruction"])

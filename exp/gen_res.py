@@ -15,7 +15,7 @@ from lib import cli, models, rows
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
-from lib.output import Output
+from lib.output import EXTEND, Output
 from lib.progress import shown_path
 
 
@@ -30,10 +30,12 @@ def main(
 ):
     model = models.find(model_path)
     settings = {"model": models.identity(model), **asdict(sampling), "seed": seed}
-    out = Output(save_path, "gen_res", settings, (ins_data_path,), overwrite)
+    inputs = (ins_data_path,)
+    out = Output(save_path, "gen_res", settings, inputs, overwrite, new_input=EXTEND)
     if out.announce(f"one answer to each row of {shown_path(ins_data_path)} with {model.name}"):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
+    out.answers_to(instructions)
     sampling = generate.within_limits(model, sampling)
 
     def make_request(key: int) -> Request:

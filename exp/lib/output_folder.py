@@ -19,9 +19,19 @@ SETTINGS = "settings.json"
 
 
 class OutputFolder:
-    """One folder of one stage: new, resumed or finished. Settings are all that changes it."""
+    """One folder of one stage: new, resumed or finished. Settings are all that changes it.
 
-    def __init__(self, save_path: str, stage: str, settings: dict, overwrite: bool = False):
+    If nothing differs but the setting `remade_for`, the folder is made anew and not refused.
+    """
+
+    def __init__(
+        self,
+        save_path: str,
+        stage: str,
+        settings: dict,
+        overwrite: bool = False,
+        remade_for: str = "",
+    ):
         self.path, self.part = Path(save_path), Path(f"{save_path}.part")
         self.settings = {"stage": stage, **settings}
         if overwrite:
@@ -31,6 +41,12 @@ class OutputFolder:
         if existing.exists():
             # The embedded models' settings name no stage: one more key would change their identity.
             old_settings = {"stage": stage} | (read_object(existing / SETTINGS) or {})
+            if remade_for and remade_for in self.settings:
+                same_else = old_settings | {remade_for: self.settings[remade_for]}
+                if same_else == self.settings and old_settings != self.settings:
+                    shutil.rmtree(self.part, ignore_errors=True)
+                    self.finished = False
+                    return
             refuse_changes(existing, changed_settings(old_settings, self.settings))
 
     def announce(self, what: str) -> bool:
