@@ -77,8 +77,12 @@ def folder_of(model: Model) -> Path | None:
     if model.is_local:
         return Path(model.path)
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    cached = try_to_load_from_cache(model.path, "config.json")
+    try:
+        cached = try_to_load_from_cache(model.path, "config.json")
+    except HFValidationError:  # a path to nothing
+        return None
     return Path(cached).parent if isinstance(cached, str) else None
 
 
