@@ -14,6 +14,7 @@ import pytest
 from conftest import TINY, TINY_RM, stage, stage_here
 from lib.inference.backends import Where
 from lib.inference.requests import Completion, Reply, Request, is_chat
+from lib.output import Output
 
 
 class FakeEngine:
@@ -34,7 +35,7 @@ class FakeEngine:
         self.asked += 1
         self.waiting.append(request)
 
-    def poll(self) -> list[Reply]:
+    def poll(self, *_: object) -> list[Reply]:
         if self.lives == 0:
             raise KeyboardInterrupt
         if self.lives is not None:
@@ -169,6 +170,26 @@ def test_killed_while_it_grows_or_before_it_is_cut_it_ends_in_the_same_bytes(
     assert make_problems(tmp_path, then).returncode == 0
     made = (tmp_path / "algebra_ins.json").read_bytes()
     assert made == (at_once / "algebra_ins.json").read_bytes()
+
+
+@pytest.mark.parametrize("dies_in", ["_take_over", "_read_part"])
+@pytest.mark.parametrize("then", [12, 15], ids=["back to the old count", "with the new count"])
+def test_killed_while_a_finished_file_is_opened_again_nothing_is_lost(
+    tmp_path, engine, monkeypatch, dies_in, then
+):
+    make_all(tmp_path, 12, engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(Output, dies_in, FakeEngine(lives=0).poll)
+        assert make_problems(tmp_path, 15).returncode == 130
+    release_locks(tmp_path)
+    counting = engine(FakeEngine())
+    assert make_problems(tmp_path, then).returncode == 0
+    at_once = tmp_path / "at_once"
+    at_once.mkdir()
+    make_all(at_once, 12, engine)
+    assert counting.asked == make_all(at_once, then, engine)["gen_ins"]
+    for name in ("algebra_ins.json", "algebra_ins.json.dropped.jsonl"):
+        assert (tmp_path / name).read_bytes() == (at_once / name).read_bytes()
 
 
 def test_an_answer_file_killed_while_it_grows_loses_no_finished_answer(tmp_path, engine):

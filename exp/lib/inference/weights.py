@@ -24,7 +24,7 @@ def loaded_gb(model: Model) -> float:
     """
     stored_gb = on_disk_gb(model)
     if not stored_gb and not model.parameters_b:
-        stored_gb = _indexed_gb(_hub_file(model, INDEX)) if not model.is_local else 0
+        stored_gb = _gb_on_the_hub(model)
     if stored_gb:
         return stored_gb * _widening(model, config_at_hand(model))
     if model.parameters_b:
@@ -139,6 +139,21 @@ def _hub_file(model: Model, name: str, needed: bool = False) -> Path | None:
         problem = f"neither on this machine nor to be had from {hub.hostname}"
         reason = one_line(e, longest=150)
         raise UserError(f"{model.path} is {problem}: {reason}") from None
+
+
+def _gb_on_the_hub(model: Model) -> float:
+    """GB of the model's files by their index on the hub; 0 if it has none.
+
+    UserError if the hub cannot be asked and the config is not on this machine either.
+    """
+    if model.is_local:
+        return 0
+    try:
+        return _indexed_gb(_hub_file(model, INDEX))
+    except UserError:
+        if config_at_hand(model):
+            return 0
+        raise
 
 
 def _indexed_gb(index_path: Path | None) -> float:
