@@ -74,7 +74,7 @@ SLOW_FILES = {
     "test_drivers",
     "test_make_tiny",
     "test_training",
-    "test_training_drivers",
+    "test_dry_runs",
     "test_vision",
 }
 
