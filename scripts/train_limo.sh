@@ -14,7 +14,7 @@
 #   SEED=0                       of the training
 #   SFT_CONFIG=configs/sft/…     other settings of SFT
 #   GRPO_CONFIG=configs/grpo/…   other settings of GRPO
-#   EVAL_FLAGS="--n_sampling 4 --max_tokens 7168"   goes to every evaluation
+#   EVAL_FLAGS="--n_sampling 4"  goes to every evaluation
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ $# -eq 1 ]] || die "usage: scripts/train_limo.sh MODEL"

@@ -12,9 +12,9 @@ from huggingface_hub import constants
 
 import check_run
 from conftest import TINY, stage_here
-from lib import models
+from lib import chat, models
 from lib.errors import UserError
-from lib.inference import context, gpus, memory, weights
+from lib.inference import backends, context, gpus, memory, weights
 from lib.inference.checks import Checks
 from lib.inference.requests import Sampling
 
@@ -444,6 +444,36 @@ def test_an_evaluation_asks_for_the_context_that_it_needs(number, sampling, expe
     assert (model.max_model_len, lowered.max_tokens) == expected
     is_lowered = lowered.max_tokens < sampling.max_tokens
     assert ("lowered max_tokens from" in capsys.readouterr().err) == is_lowered
+
+
+@pytest.mark.parametrize("stage", ["eval_gsm8k", "eval_aime", "gen_res", "gen_po_multi_res"])
+@pytest.mark.parametrize("number", range(len(MENU)), ids=MENU)
+def test_every_model_of_the_menu_gets_to_the_load_with_room_for_prompt_and_answer(
+    tmp_path, monkeypatch, number, stage
+):
+    def load(where, model, *more):
+        raise UserError(f"context {model.max_model_len}")
+
+    load_tokenizer = chat.load_tokenizer
+    monkeypatch.setattr(chat, "load_tokenizer", lambda *model: load_tokenizer(str(TINY)))
+    monkeypatch.setattr(backends.Where, "load", load)
+    problem = {"question": "1 + 1?", "problem": "1 + 1?", "instruction": "1 + 1?", "answer": "2"}
+    (tmp_path / "in.json").write_text(json.dumps([problem]))
+    flags = {
+        "eval_gsm8k": ["--test_data_path", "in.json", "--save_path", "out.csv"],
+        "eval_aime": ["--test_data_path", "in.json", "--save_dir", "out"],
+        "gen_res": ["--ins_data_path", "in.json", "--save_path", "out.json"],
+        "gen_po_multi_res": ["--ins_data_path", "in.json", "--save_path", "out.json"],
+    }
+    result = stage_here(stage, "--model_path", number, *flags[stage], cwd=tmp_path)
+    context_tokens = int(re.search(r"error: context (\d+)", result.stderr)[1])
+    (meta_path,) = tmp_path.rglob("*.meta.json")
+    settings = json.loads(meta_path.read_bytes())["settings"]
+    answer_tokens = settings["max_tokens"]
+    lowered = re.search(r"lowered max_tokens from \d+ to (\d+)", result.stderr)
+    if lowered:
+        answer_tokens = int(lowered[1])
+    assert context_tokens - answer_tokens >= min(1024, context_tokens // 4)
 
 
 def test_the_context_of_a_folder_is_its_configs(tmp_path):

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY, TINY_RM, stage, stage_here
+from conftest import TINY, TINY_RM, stage_here
 from lib.inference.backends import Where
 from lib.inference.requests import Completion, Reply, Request, is_chat
 from lib.output import Output
+from lib.report import run_folder
 
 
 class FakeEngine:
@@ -65,7 +66,7 @@ def engine(monkeypatch):
     """Installs an engine in place of every model; a stage that must not load one gets None."""
 
     def install(engine: FakeEngine | None) -> FakeEngine | None:
-        monkeypatch.setattr(Where, "load", lambda self, model: engine)
+        monkeypatch.setattr(Where, "load", lambda self, *model: engine)
         return engine
 
     return install
@@ -304,18 +305,54 @@ def refine(folder: Path) -> None:
         assert result.returncode == 0, result.stderr
 
 
-def test_the_real_model_adds_the_same_problems_and_answers_as_at_once(tmp_path, policy_url):
-    served = ["--engine", "openai", "--base_url", policy_url]
-    for folder, counts in (("grown", (4, 7)), ("at_once", (7,))):
-        path = tmp_path / folder
-        path.mkdir()
-        for count in counts:
-            problems = ["--model_path", TINY, "--domain", "algebra", "--total_prompts", count]
-            made = stage("gen_ins", *problems, "--save_path", path / "ins.json", *served)
-            assert made.returncode == 0, made.stderr
-            answers = ["--model_path", TINY, "--ins_data_path", path / "ins.json"]
-            made = stage("gen_res", *answers, "--save_path", path / "res.json", *served)
-            assert made.returncode == 0, made.stderr
-    for name in ("ins.json", "res.json"):
-        grown, at_once = tmp_path / "grown" / name, tmp_path / "at_once" / name
-        assert grown.read_bytes() == at_once.read_bytes()
+@pytest.mark.parametrize(
+    "change, problems, expected",
+    [
+        pytest.param(lambda folder: None, 6, set(), id="finished"),
+        pytest.param(lambda folder: None, 7, {"generate", "rank"}, id="more are wanted"),
+        pytest.param(
+            lambda folder: (folder / "algebra_ins_res.json").unlink(),
+            6,
+            {"generate", "rank"},
+            id="a file is missing",
+        ),
+        pytest.param(
+            lambda folder: (folder / "algebra_ins_7res_armorm.json").unlink(),
+            6,
+            {"rank"},
+            id="only the ranking is missing",
+        ),
+        pytest.param(
+            lambda folder: make_problems(folder, 7), 7, {"generate", "rank"}, id="problems grew"
+        ),
+    ],
+)
+def test_the_halves_of_the_work_that_are_left(tmp_path, engine, change, problems, expected):
+    folder = tmp_path / "algebra"
+    folder.mkdir()
+    make_all(folder, 6, engine)
+    engine(FakeEngine())
+    change(folder)
+    assert run_folder.halves_left(folder, problems) == expected
+
+
+def test_a_short_domain_is_described_as_such_and_an_unfinished_one_is_named(tmp_path, engine):
+    short = tmp_path / "algebra"
+    short.mkdir()
+    engine(FakeEngine(distinct=7))
+    assert make_problems(short, 10).returncode == 0
+    for name in DOWNSTREAM:
+        engine(FakeEngine())
+        make_downstream(short, name)
+    logs = tmp_path / "discrete/logs"
+    logs.mkdir(parents=True)
+    (logs / "gen_ins.log").write_text("gen_ins: error: boom\n\n")
+    described = stage_here("describe_run", "--run_path", tmp_path, "--model_path", TINY)
+    assert described.returncode == 3 and "not finished: discrete" in described.stderr
+    problems = len(json.loads((short / "algebra_ins.json").read_bytes()))
+    card = (tmp_path / "README.md").read_text()
+    for remark in (
+        f"Short: algebra, {problems} of 10 problems.",
+        "Not finished: discrete: gen_ins: error: boom",
+    ):
+        assert remark in described.stdout and remark in card
