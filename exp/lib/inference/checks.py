@@ -105,9 +105,8 @@ def check_disk(written_gb: float, loaded_models: list[Model]) -> None:
     if download_gb:
         names = ", ".join(f"{name} {size:.0f} GB" for name, size in downloads.items() if size)
         say(f"to download first: {names}")
-    data_folder, cache = ROOT / "data", weights.cache_folder()
-    while not cache.exists():
-        cache = cache.parent
+    data_folder = _existing(ROOT / "data")
+    cache = _existing(weights.cache_folder())
     is_one_disk = cache.stat().st_dev == data_folder.stat().st_dev
     if is_one_disk:
         check_room(data_folder, written_gb + download_gb)
@@ -116,6 +115,13 @@ def check_disk(written_gb: float, loaded_models: list[Model]) -> None:
         check_room(cache, download_gb)
     if not os.access(data_folder, os.W_OK):
         raise UserError(f"{shown_path(data_folder)} is not writable")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: where it will be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def check_room(folder: Path, needed_gb: float) -> None:
