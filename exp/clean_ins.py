@@ -25,7 +25,7 @@ from dataclasses import asdict
 
 from lib import cli, rows
 from lib.errors import UserError, near
-from lib.output import Output
+from lib.output import REMAKE, Output
 from lib.parallel import ProcessPool
 from lib.progress import Progress
 from lib.quality import cleaning, contamination, rules
@@ -166,7 +166,8 @@ def main(
         "benchmarks": len(benchmark_paths),
         "cleaner": cleaning.version(),
     }
-    out = Output(save_path, "clean_ins", settings, (*ins_paths, *benchmark_paths), overwrite)
+    inputs = (*ins_paths, *benchmark_paths)
+    out = Output(save_path, "clean_ins", settings, inputs, overwrite, new_input=REMAKE)
     task = f"problems of {len(ins_paths)} files, against {len(benchmark_paths)} benchmarks"
     if out.announce(task):
         show_dropped(out, audit)

@@ -4,6 +4,9 @@ in    data/RUN/<domain>/        the four files of each domain and their .meta.js
 out   data/RUN/<domain>/dataset_info.json, data/RUN/combined_dataset_info.json, data/RUN/README.md
       python exp/describe_run.py --run_path data/demo --model_path data/models/tiny
 
+A domain whose problems are fewer than were asked for is called short. One that is not finished is
+left out, named with the last line of its log, and makes the exit code 3.
+
 Everything is counted from the files. If the model's problems are procedural (those of the embedded
 one), each problem is read back: whether it is well formed and in its domain, what its true answer
 is, and how often the response of the highest reward has it. With --elapsed_s, the seconds that
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib import cli, models, rows
+from lib.errors import Shortfall, UserError
 from lib.grading import answers
 from lib.inference.endings import LENGTH
 from lib.models import Model
@@ -73,6 +77,7 @@ def describe(folder: Path, model: Model) -> dict:
         "reward_model": metas["preference_data"]["settings"]["model"],
         "description": facts.description if facts else "",
         "problems": len(problems),
+        "asked": metas["instructions"]["settings"].get("total_prompts", len(problems)),
         "exact_repeats": len(problems) - len(set(problems)),
         "sft_rows": len(tables["sft_data"]),
         "preference_rows": len(tables["preference_data"]),
@@ -138,6 +143,31 @@ def _true_answers(domain: str, problem_rows: list[dict]) -> dict[str, str]:
 
 def _is_right(response: str, true_answer: str) -> bool:
     return answers.grade(response, true_answer, strict=True).correct
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether all four files of a domain are there."""
+    return all((folder / file_name).exists() for file_name in file_names_of(folder.name).values())
+
+
+def short_lines(infos: list[dict]) -> list[str]:
+    """`Short: discrete, 62 of 100 problems.` for each domain with fewer than were asked for."""
+    lines = []
+    for info in infos:
+        if info["problems"] < info["asked"]:
+            counts = f"{info['problems']:,} of {info['asked']:,} problems"
+            lines.append(f"Short: {info['domain']}, {counts}.")
+    return lines
+
+
+def last_words(folder: Path) -> str:
+    """The last line of the log of a domain that was written last; it says why the domain ended."""
+    logs = sorted((folder / "logs").glob("gen_*.log"), key=lambda log: log.stat().st_mtime)
+    if not logs:
+        return "nothing was begun"
+    lines = logs[-1].read_text(encoding="utf-8", errors="replace").split("\n")
+    filled_lines = [line.strip() for line in lines if line.strip()]
+    return filled_lines[-1] if filled_lines else "nothing was said"
 
 
 def combine(infos: list[dict], model: Model, run_name: str) -> dict:
@@ -275,11 +305,21 @@ def _settings_in_words(settings: dict) -> str:
 def main(run_path: str, model_path: str, elapsed_s: float = 0.0):
     model, run = models.find(model_path), Path(run_path)
     known_domains = list(models.domains(model))
-    domains = run_folder.in_order(run_folder.domains_of(run), known_domains)
+    begun_domains = run_folder.in_order(run_folder.begun_domains_of(run), known_domains)
+    domains = [domain for domain in begun_domains if is_finished(run / domain)]
+    failed_domains = [domain for domain in begun_domains if domain not in domains]
+    failures = [f"{domain}: {last_words(run / domain)}" for domain in failed_domains]
+    if not domains:
+        raise UserError(f"{run}: no domain is finished; {'; '.join(failures)}")
     say(f"describing {', '.join(domains)} of {shown_path(run)}")
     infos = [describe(run / domain, model) for domain in domains]
     combined = combine(infos, model, run.resolve().name)
     table_lines = table(infos, combined)
+    remarks = short_lines(infos)
+    for failure in failures:
+        remarks.append(f"Not finished: {failure}")
+    if remarks:
+        table_lines += ["", *remarks]
     for info in infos:
         rows.write_json(run / info["domain"] / "dataset_info.json", info)
     rows.write_json(run / "combined_dataset_info.json", combined)
@@ -297,6 +337,8 @@ def main(run_path: str, model_path: str, elapsed_s: float = 0.0):
     if asked_share:
         print(f"\n{asked_share}")
     print(f"\nDataset: {shown_path(run)}   (settings and use: {shown_path(card_path)})")
+    if failed_domains:
+        raise Shortfall(f"not finished: {', '.join(failed_domains)}; the others are described")
 
 
 if __name__ == "__main__":

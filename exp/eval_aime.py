@@ -3,6 +3,7 @@
 in    aime.jsonl             from prep_aime: id, problem, answer, source_dataset, original_id
 out   in --save_dir          aime_eval_combined_{model_type}_t{temperature}_n{n}.json: `results` and
                              `records`; …_responses.json: the samples
+      stdout                 with --name_only the path of the result, and nothing is asked
       python exp/eval_aime.py --model_path data/models/tiny \\
           --test_data_path data/aime/aime.jsonl --save_dir data/eval
 
@@ -78,6 +79,12 @@ def _is_in_range(value: Fraction) -> bool:
     return value.denominator == 1 and 0 <= value <= 999
 
 
+def result_file(save_dir: str, label: str, sampling: Sampling, n_sampling: int) -> Path:
+    """Where the result goes; its name has unsloth's form."""
+    file_name = f"aime_eval_combined_{label}_t{sampling.temperature:g}_n{n_sampling}.json"
+    return Path(save_dir) / file_name
+
+
 def main(
     model_path: str,
     test_data_path: str,
@@ -90,12 +97,17 @@ def main(
     num_problems: int | None = None,
     max_model_len: int | None = None,
     where: Where = Where(),
+    name_only: bool = False,
     overwrite: bool = False,
 ):
+    if not model_type:
+        model_type = benchmark.find_model(model_path, adapter_path).name
+    label = benchmark.label(model_type)
+    result_path = result_file(save_dir, label, sampling, n_sampling)
+    if name_only:
+        print(result_path)
+        return
     model = benchmark.find_model(model_path, adapter_path, max_model_len)
-    label = benchmark.label(model_type or model.name)
-    file_name = f"aime_eval_combined_{label}_t{sampling.temperature:g}_n{n_sampling}.json"
-    result_path = Path(save_dir) / file_name
     problem_rows = benchmark.read(test_data_path, "problem", num_problems, is_answer)
     problems = [make_problem(row) for row in problem_rows]
     plan = Plan.create("eval_aime", "aime", model, label, sampling, n_sampling, seed, where)

@@ -263,7 +263,7 @@ def main(
         "test_share": test_share,
         "license": license,
     }
-    folder = OutputFolder(save_path, "export_dataset", settings, overwrite)
+    folder = OutputFolder(save_path, "export_dataset", settings, overwrite, remade_for="data")
     is_finished = folder.announce(", ".join(map(shown_path, rows_paths)))
     if not is_finished:
         paths_by_part = dict(zip(part_names, rows_paths, strict=True))

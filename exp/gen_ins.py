@@ -8,9 +8,13 @@ out   algebra_ins.json       id, instruction, domain
 
 The pre-query prompt is the model's own chat template with the domain's system prompt, cut where the
 user's words begin (Magpie, arXiv 2406.08464). Unusable and repeated generations are dropped with a
-reason and replaced, with at most 4 attempts for each problem that is asked for.
+reason and replaced, with at most 4 attempts for each problem that is asked for. If these give fewer
+problems but at least --min_rows (half of them by default), the file is finished with what there is.
+Another --total_prompts goes on with a finished file, or cuts it to its first problems.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -20,6 +24,7 @@ from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling
 from lib.output import Output
+from lib.progress import say
 from lib.quality import rules, wording
 
 ATTEMPTS_PER_ROW = 4
@@ -50,11 +55,23 @@ class Attempts:
     def __init__(self, out: Output, wanted: int):
         self.out, self.wanted = out, wanted
         self.limit = ATTEMPTS_PER_ROW * wanted
+        self.asked = self._asked_by_now()
+        out.forget_from(self.asked)
         self.distinct = DistinctTexts()
         self.good = 0
         for _, row, reason in out.records():
             self._count(row["instruction"], reason)
-        self.asked = min(len(out) + self.wanted - self.good, self.limit)
+
+    def _asked_by_now(self) -> int:
+        """How many attempts the finished ones call for; a run for more problems made others too."""
+        distinct = DistinctTexts()
+        asked = self.wanted
+        for attempt, row, reason in self.out.records():
+            if attempt >= asked:
+                break
+            is_failed = reason is not None or not distinct.add(row["instruction"])
+            asked = min(asked + is_failed, self.limit)
+        return asked
 
     def is_over(self) -> bool:
         """Whether an earlier session has finished all the attempts there may be."""
@@ -78,10 +95,9 @@ class Attempts:
 
     def shortfall(self) -> str:
         """`only 3 of 5 problems after 20 attempts: 17 dropped (17 repeated)`."""
-        dropped = dict(self.out.dropped)
-        repeats = self.out.kept - self.good
-        if repeats:
-            dropped["repeated"] = repeats
+        dropped = Counter(self.out.dropped)
+        dropped["repeated"] += self.out.kept - self.good
+        dropped += Counter()  # without reasons that no row has
         attempts = f"after {len(self.out):,} attempts"
         problems = f"only {self.good:,} of {self.wanted:,} problems {attempts}"
         return f"{problems}: {progress.reasons(dropped)}"
@@ -120,6 +136,7 @@ def main(
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024),
     control_tasks: str = "math",
     seed: int = 0,
+    min_rows: int | None = None,
     where: Where = Where(),
     overwrite: bool = False,
 ):
@@ -128,12 +145,17 @@ def main(
         raise UserError(f"no control task {control_tasks!r}; {hint}")
     if total_prompts < 1:
         raise UserError(f"--total_prompts {total_prompts}: at least 1 row must be asked for")
+    if min_rows is None:
+        min_rows = math.ceil(total_prompts / 2)
+    if not 1 <= min_rows <= total_prompts:
+        raise UserError(f"--min_rows {min_rows}: from 1 to --total_prompts {total_prompts}")
     model = models.find(model_path)
     system_prompt = models.domain(model, domain).system_prompt
     typed, sampling = sampling, generate.limited(model, sampling, kind="ins")
     settings = {"model": models.identity(model), "domain": domain, "system_prompt": system_prompt}
     settings |= {"total_prompts": total_prompts, **asdict(sampling), "seed": seed}
-    out = Output(save_path, "gen_ins", settings, overwrite=overwrite)
+    adjustable = ("total_prompts",)
+    out = Output(save_path, "gen_ins", settings, overwrite=overwrite, adjustable=adjustable)
     if out.announce(f"{total_prompts:,} {domain} problems with {model.name}"):
         return
     generate.report_lowered(model, typed, sampling)
@@ -162,12 +184,15 @@ def main(
         first_requests = map(make_request, attempts.unfinished())
         generate.run(out, model, where, first_requests, accept, total_prompts)
 
-    if attempts.good < total_prompts:
-        advice = "ask for fewer, or change the temperature and --overwrite"
+    if attempts.good < min_rows:
+        advice = "ask for fewer, lower --min_rows, or change the temperature and --overwrite"
         raise Shortfall(f"{save_path}: {attempts.shortfall()}; {advice}")
+    out.meta |= {"asked": total_prompts, "made": attempts.good}
     kept = DistinctTexts()
     out.finish(len(out), check=lambda row: None if kept.add(row["instruction"]) else "repeated")
     out.done()
+    if attempts.good < total_prompts:
+        say(f"short: {attempts.shortfall()}; --total_prompts asks for more or fewer")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from lib.grading.formats import AnswerStyle
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
-from lib.output import Output
+from lib.output import EXTEND, Output
 from lib.progress import shown_path
 
 
@@ -45,11 +45,13 @@ def main(
     settings |= {"num_responses": num_responses, "seed": seed}
     if system_prompt:
         settings["system_prompt"] = system_prompt
-    out = Output(save_path, "gen_po_multi_res", settings, (ins_data_path,), overwrite)
+    inputs = (ins_data_path,)
+    out = Output(save_path, "gen_po_multi_res", settings, inputs, overwrite, new_input=EXTEND)
     what = f"{num_responses} answers to each row of {shown_path(ins_data_path)} with {model.name}"
     if out.announce(what):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
+    out.answers_to(instructions)
     generate.report_lowered(model, typed, sampling)
     generate.check_room(model, sampling)
 

@@ -24,7 +24,7 @@ from lib import cli, models, rows
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Score, user_turn
-from lib.output import Output
+from lib.output import EXTEND, Output
 from lib.progress import shown_path
 
 
@@ -62,6 +62,12 @@ def finite(score: Score) -> Score:
     return Score(None, "score is not a number")
 
 
+def is_ranking_of(ranked_row: dict, row: dict) -> bool:
+    """Whether these are the row's responses, in whatever order."""
+    is_same_problem = ranked_row["instruction"] == row["instruction"]
+    return is_same_problem and sorted(ranked_row["responses"]) == sorted(row["responses"])
+
+
 def main(
     model_name_or_path: str,
     ins_data_path: str,
@@ -71,7 +77,8 @@ def main(
 ):
     model = models.find(model_name_or_path)
     settings = {"model": models.identity(model)}
-    out = Output(save_path, "gen_po_rewards", settings, (ins_data_path,), overwrite)
+    inputs = (ins_data_path,)
+    out = Output(save_path, "gen_po_rewards", settings, inputs, overwrite, new_input=EXTEND)
     if out.announce(f"scores for the answers of {shown_path(ins_data_path)} with {model.name}"):
         return
     if where.engine == "openai":
@@ -81,6 +88,7 @@ def main(
 
         model = reward_engine.with_runner(model, where.trust_remote_code)
     answered = rows.read(ins_data_path, need=("instruction", "responses"))
+    out.answers_to(answered, is_ranking_of)
 
     def make_request(key: int) -> Request:
         question = user_turn(answered[key]["instruction"])

@@ -17,7 +17,7 @@ from lib.grading.formats import AnswerStyle
 from lib.inference import generate
 from lib.inference.backends import Where
 from lib.inference.requests import Reply, Request, Sampling, user_turn
-from lib.output import Output
+from lib.output import EXTEND, Output
 from lib.progress import shown_path
 
 
@@ -37,10 +37,12 @@ def main(
     settings = {"model": models.identity(model), **asdict(sampling), "seed": seed}
     if system_prompt:
         settings["system_prompt"] = system_prompt
-    out = Output(save_path, "gen_res", settings, (ins_data_path,), overwrite)
+    inputs = (ins_data_path,)
+    out = Output(save_path, "gen_res", settings, inputs, overwrite, new_input=EXTEND)
     if out.announce(f"one answer to each row of {shown_path(ins_data_path)} with {model.name}"):
         return
     instructions = rows.read(ins_data_path, need=("instruction",))
+    out.answers_to(instructions)
     generate.report_lowered(model, typed, sampling)
     generate.check_room(model, sampling)
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from lib import cli, rows
 from lib.errors import UserError
 from lib.inference.requests import user_turn
-from lib.output import Output
+from lib.output import REMAKE, Output
 from lib.tables import markdown, percent
 from lib.training.conversations import assistant_turn
 
@@ -155,7 +155,7 @@ def main(
     paths = tuple(cli.comma_list(voted_paths))
     if not paths:
         raise UserError(f"--voted_paths {voted_paths!r}: no file is named")
-    out = Output(save_path, "prep_pairs", asdict(limits), paths, overwrite)
+    out = Output(save_path, "prep_pairs", asdict(limits), paths, overwrite, new_input=REMAKE)
     if out.announce(f"preference pairs of {len(paths)} files"):
         return
     pairs = []

@@ -15,7 +15,7 @@ of a problem, are dropped.
 from lib import cli, rows
 from lib.errors import UserError
 from lib.grading import formats
-from lib.output import Output
+from lib.output import REMAKE, Output
 from lib.training import conversations
 
 NEED = ("instruction", "responses", "marks", "answer", "agreement")
@@ -61,7 +61,7 @@ def main(
         raise UserError(f"{flags}: files, and a share from 0 to 1")
     layout = formats.find(format) if format else None
     settings = {"min_agreement": min_agreement, "format": format}
-    out = Output(save_path, "prep_sft", settings, paths, overwrite)
+    out = Output(save_path, "prep_sft", settings, paths, overwrite, new_input=REMAKE)
     if out.announce(f"majority-voted responses of {len(paths)} files"):
         return
     training_rows = []

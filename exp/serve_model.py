@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lib import cli, models, parallel
 from lib.errors import UserError
-from lib.inference import vllm_engine
+from lib.inference import gpus, memory, vllm_engine
 from lib.models import Model
 from lib.progress import say
 
@@ -69,7 +69,8 @@ def served_names(model: Model) -> list[str]:
 
 def engine_flags(model: Model) -> list[str]:
     """How the weights are loaded, and the longest context if the facts limit it."""
-    flags = ["--dtype", model.dtype, "--tensor-parallel-size", str(model.tensor_parallel_size)]
+    gpu_count = memory.tensor_parallel_size(model, gpus.visible())
+    flags = ["--dtype", model.dtype, "--tensor-parallel-size", str(gpu_count)]
     flags += ["--gpu-memory-utilization", str(model.gpu_memory_utilization)]
     # vLLM's own sampling defaults, as in the offline engine, and not those that the model ships.
     flags += ["--generation-config", "vllm"]

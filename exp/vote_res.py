@@ -18,7 +18,7 @@ from lib.errors import UserError
 from lib.evaluation import metrics
 from lib.grading import answers
 from lib.inference.endings import why_incomplete
-from lib.output import Output
+from lib.output import REMAKE, Output
 from lib.progress import shown_path
 from lib.tables import markdown, percent
 from lib.tiny import truth
@@ -101,7 +101,8 @@ def check_counts(placed_rows: list[tuple[str, dict]]) -> None:
 
 def main(ins_data_path: str, save_path: str, overwrite: bool = False):
     settings = {"grader": answers.version()}
-    out = Output(save_path, "vote_res", settings, (ins_data_path,), overwrite)
+    inputs = (ins_data_path,)
+    out = Output(save_path, "vote_res", settings, inputs, overwrite, new_input=REMAKE)
     if out.announce(f"votes of the responses of {shown_path(ins_data_path)}"):
         return
     placed_rows = rows.read_placed(ins_data_path, need=("instruction", "responses"))

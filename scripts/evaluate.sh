@@ -24,22 +24,32 @@ out=$root/data/eval/$RUN logs=$root/data/eval/$RUN/logs results=()
 resumable "$0" "$benchmark" "$@"
 read -ra flags <<<"${EVAL_FLAGS:-}"
 
+split() { # split MODEL: sets base, adapter, name, and the result that its evaluation will write
+  base=$1 adapter=''
+  [[ $1 != *+* || -d $1 ]] || adapter=${1#*+} base=${1%%+*}
+  name=$(basename "${adapter:-$base}") result=$out/$name.json
+  asked=(--model_path "$base" ${adapter:+--adapter_path "$adapter"} ${IN_FLIGHT:+--max_in_flight "$IN_FLIGHT"} ${flags[@]+"${flags[@]}"})
+  [[ $benchmark != aime ]] || asked+=(--test_data_path "$root/data/aime/aime.jsonl" --save_dir "$out" --model_type "$name")
+  [[ $benchmark != aime ]] || result=$("$python" "$root/exp/eval_aime.py" "${asked[@]}" --name_only)
+}
+
+for model in "$@"; do
+  split "$model"
+  results+=("$result")
+  [[ -e $result || " ${EVAL_FLAGS:-}" == *' --base_url'* ]] || check --job evaluate --model "$base"
+done
+
 case $benchmark in
 tiny) ;;
 gsm8k) data=$root/data/gsm8k/test.json && step prep_gsm8k ${SOURCE:+--source "$SOURCE"} --save_path "$data" ;;
-aime) data=$root/data/aime/aime.jsonl && step prep_aime ${SOURCE:+--source "$SOURCE"} --save_path "$data" ;;
+aime) step prep_aime ${SOURCE:+--source "$SOURCE"} --save_path "$root/data/aime/aime.jsonl" ;;
 esac
-
 for model in "$@"; do
-  adapter=''
-  [[ $model != *+* || -d $model ]] || adapter=${model#*+} model=${model%%+*}
-  name=$(basename "${adapter:-$model}")
-  asked=(--model_path "$model" ${adapter:+--adapter_path "$adapter"} ${IN_FLIGHT:+--max_in_flight "$IN_FLIGHT"} ${flags[@]+"${flags[@]}"})
+  split "$model"
   case $benchmark in
   tiny) step eval_tiny "${asked[@]}" --save_path "$out/$name.json" ;;
   gsm8k) step eval_gsm8k "${asked[@]}" --test_data_path "$data" --save_path "$out/$name.csv" ;;
-  aime) step eval_aime "${asked[@]}" --test_data_path "$data" --save_dir "$out" --model_type "$name" ;;
+  aime) step eval_aime "${asked[@]}" ;;
   esac
-  if [[ $benchmark == aime ]]; then results+=("$out"/aime_eval_combined_"$name"_t*_n*[0-9].json); else results+=("$out/$name.json"); fi
 done
 (($# < 2)) || step compare_evals --results_paths "$(IFS=, && echo "${results[*]}")" --save_path "$out/comparison.json"

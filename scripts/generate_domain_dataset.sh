@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # One domain: problems, one answer each (for SFT), seven answers each, ranked (for DPO and RLHF).
 #
-#   scripts/generate_domain_dataset.sh MODEL DOMAIN COUNT
+#   scripts/generate_domain_dataset.sh MODEL DOMAIN [COUNT]      without COUNT the domain's default count times SCALE
 #
 # Makes data/RUN/DOMAIN/: DOMAIN_ins.json, _ins_res.json, _ins_7res.json, _ins_7res_armorm.json, dataset_info.json, logs/.
 # PHASE=generate or rank, which scripts/side_by_side.sh sets, does that half alone against the server at BASE_URL.
 #
 # Variables, and those of scripts/serve.sh:
-#   RUN=name           names a run, or resumes it (default: MODEL_DOMAIN_time)
-#   SCALE=0.01         of the default count, where COUNT is `default` (without it: 0.01 for the embedded model, 1 for others)
+#   RUN=name           names a run, or resumes it (default: MODEL_DOMAIN_time); another COUNT adds to it or cuts it
+#   SCALE=0.01         of the default count (without it: 0.01 for the embedded model, 1 for others)
 #   REWARD_MODEL=name  ranks the answers (default: the one that configs/models.yaml names for MODEL)
 #   SEED=0             of the sampling
 #   IN_FLIGHT=64       requests of a stage that a server gets at a time (default: 256)
@@ -17,11 +17,11 @@
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
-[[ $# -eq 3 ]] || die "usage: scripts/generate_domain_dataset.sh MODEL DOMAIN COUNT"
-model=$1 domain=$2 count=$3
-plan=$("$python" "$root/exp/check_run.py" --model "$model" --domain "$domain" --count "$count" \
-  ${SCALE:+--scale "$SCALE"} ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${PHASE:+--quick} ${TRUST_REMOTE_CODE:+--trust_remote_code})
-IFS=$'\t' read -r domain count ins_temp max_ins res_temp max_res name reward_model <<<"$plan"
+[[ $# -eq 2 || $# -eq 3 ]] || die "usage: scripts/generate_domain_dataset.sh MODEL DOMAIN [COUNT]"
+model=$1 domain=$2 count=${3:-default}
+plan=$(check --model "$model" --domain "$domain" --count "$count" ${RUN:+--run_path "$root/data/$RUN"} ${PHASE:+--quick} \
+  ${SCALE:+--scale "$SCALE"} ${REWARD_MODEL:+--reward_model "$REWARD_MODEL"} ${TRUST_REMOTE_CODE:+--trust_remote_code})
+IFS=$'\t' read -r domain count ins_temp max_ins res_temp max_res name reward_model left <<<"$plan"
 export RUN=${RUN:-${name}_${domain}_$(date +%Y%m%d_%H%M%S)}
 out=$root/data/$RUN/$domain logs=$root/data/$RUN/$domain/logs
 files=$out/$domain
@@ -46,10 +46,10 @@ rank) TIDING_DOMAIN=$domain rank ;;
 both)
   [[ ${DRY:-} ]] || mkdir -p "$logs"
   resumable "$0" "$model" "$domain" "$count"
-  PHASE=generate BASE_URL=${POLICY_URL:-} LOG=$logs/policy_server.log \
-    await "$here/serve.sh" "$model" "${files}_ins_res.json" "${files}_ins_7res.json" -- "$0" "$model" "$domain" "$count"
-  POOLING=1 PHASE=rank BASE_URL=${REWARD_URL:-} LOG=$logs/reward_server.log \
-    await "$here/serve.sh" "$reward_model" "${files}_ins_7res_armorm.json" -- "$0" "$model" "$domain" "$count"
+  PHASE=generate BASE_URL=$(server_for generate "$left" "${POLICY_URL:-}") LOG=$logs/policy_server.log \
+    await "$here/serve.sh" "$model" -- "$0" "$model" "$domain" "$count"
+  POOLING=1 PHASE=rank BASE_URL=$(server_for rank "$left" "${REWARD_URL:-}") LOG=$logs/reward_server.log \
+    await "$here/serve.sh" "$reward_model" -- "$0" "$model" "$domain" "$count"
   step describe_run --run_path "$root/data/$RUN" --model_path "$model" --elapsed_s "$SECONDS"
   ;;
 *) die "no PHASE $PHASE; known: generate, rank" ;;

@@ -4,7 +4,8 @@
 #
 # Variables of every driver:
 #   PYTHON=python3   another Python than the project's own environment
-#   DRY=1            prints every command and runs none
+#   DRY=1            prints every command and runs none; what a check finds is a warning
+#   CHECK=warn       goes on though a check before the run finds that it cannot work here
 header=${BASH_SOURCE[0]}
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then
   sed -n '2,/^set -e/{/^set -e/d; s/^# \{0,1\}//; p}' "$0"

@@ -17,6 +17,18 @@ say() {
   printf '%(%T)T  %s%s\n' -1 "${TIDING_DOMAIN:+$TIDING_DOMAIN  }" "$*" >&2
 }
 
+# check FLAGS…: exp/check_run.py, which ends the run for what it finds; CHECK=warn and DRY=1 make that a warning.
+check() {
+  local choice=${CHECK:-refuse}
+  [[ ! ${DRY:-} ]] || choice=warn
+  "$python" "$root/exp/check_run.py" --check "$choice" "$@"
+}
+
+# server_for PHASE LEFT URL: the URL; where PHASE is not among what is LEFT, one where nobody answers and nobody will ask.
+server_for() {
+  if [[ ! $3 && $2 != *"$1"* ]]; then echo http://127.0.0.1:9/v1; else echo "$3"; fi
+}
+
 # step STAGE FLAGS…: a heading with the time, the stage, its log; DRY=1 prints the command instead.
 step() {
   local stage=$1 started=$SECONDS log=${logs:?}/$1.log words
@@ -34,7 +46,7 @@ step() {
   fi
   say "$stage  log ${log#"$PWD"/}"
   # Only stderr goes to the log as well. tee and sed outlive a signal, so that an interrupted stage still says what it kept.
-  { "$python" "$root/exp/$stage.py" "$@" 2>&1 >&3 | to_log "$log" >&2; } 3>&1
+  { "$python" "$root/exp/$stage.py" "$@" 2>&1 >&3 | to_log "$log" >&2; } 3>&1 || return
   say "$stage  done in $((SECONDS - started))s"
 }
 to_log() (

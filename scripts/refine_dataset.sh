@@ -4,6 +4,7 @@
 #   scripts/refine_dataset.sh RUN_FOLDER MODEL
 #
 # Makes RUN_FOLDER/refined/: clean.json, voted.json, sft.jsonl, pairs.jsonl; dataset/ (Parquet, JSONL, card); report.html.
+# What was made of a run that has grown since is made anew.
 #
 # Variables:
 #   BENCHMARKS=a.jsonl,b.jsonl   whose problems may not be trained on
@@ -17,7 +18,11 @@ refined=$out/refined anew=(${OVERWRITE:+--overwrite})
 RUN=$(basename "$out")
 resumable "$0" "$out" "$model"
 mapfile -t ranked < <(find "$out" -mindepth 2 -maxdepth 2 -name '*_ins_7res_armorm.json' 2>/dev/null | sort)
-[[ ${#ranked[@]} -gt 0 || ! ${DRY:-} ]] || ranked=("$out/DOMAIN/DOMAIN_ins_7res_armorm.json") # of a run that is yet to be
+if [[ ${#ranked[@]} -eq 0 && ${DRY:-} ]]; then # the files of a run that is yet to be
+  while read -r domain; do
+    ranked+=("$out/$domain/${domain}_ins_7res_armorm.json")
+  done < <(check --model "$model" --quick | cut -f 1 | sort)
+fi
 [[ ${#ranked[@]} -gt 0 ]] || die "$out: no ranked responses in it (*/*_ins_7res_armorm.json); make all-domains makes them"
 
 step clean_ins --ins_data_path "$(IFS=, && echo "${ranked[*]}")" ${BENCHMARKS:+--benchmarks "$BENCHMARKS"} \

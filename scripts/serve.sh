@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run a command beside a model server, which is loaded once and gone when the command ends, fails or is interrupted.
 #
-#   scripts/serve.sh MODEL [FILE…] -- COMMAND…     COMMAND finds the server's address in $BASE_URL
-# Where every FILE exists already COMMAND has nothing to ask: no server is started. Nor where BASE_URL=http://…/v1 is set.
+#   scripts/serve.sh MODEL -- COMMAND…     COMMAND finds the server's address in $BASE_URL
+# Where BASE_URL=http://…/v1 is set already no server is started.
 # Variables (and POOLING=1 for a reward model, LOG=server.log, which the drivers set):
 #   PORT=8000              of the server (default: a free one)
 #   TIMEOUT=1200           seconds that loading may take
@@ -10,19 +10,18 @@
 #   VLLM_FLAGS="--data-parallel-size 4"   goes to vLLM as it is
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-[[ $# -ge 3 && " $* " == *' -- '* ]] || die 'usage: scripts/serve.sh MODEL [FILE…] -- COMMAND…'
-model=$1 missing=0
-[[ $2 != -- ]] || missing=1 # no FILE named: always something to ask
-while shift && [[ $1 != -- ]]; do
-  [[ -e $1 ]] || missing=1
-done
-shift
-((missing)) || BASE_URL=${BASE_URL:-http://127.0.0.1:9/v1} # the discard port: nobody answers there
+[[ $# -ge 3 && $2 == -- ]] || die 'usage: scripts/serve.sh MODEL -- COMMAND…'
+model=$1
+shift 2
 [[ ! ${BASE_URL:-} ]] || BASE_URL=$BASE_URL exec "$@"
 flags=(--model_path "$model" ${POOLING:+--pooling} ${TRUST_REMOTE_CODE:+--trust_remote_code})
 if [[ ${DRY:-} ]]; then
-  echo "python exp/serve_model.py --port ${PORT:-8000} ${flags[*]@Q} &"
-  BASE_URL=http://127.0.0.1:${PORT:-8000}/v1 exec "$@"
+  url=http://127.0.0.1:${PORT:-8000}
+  printf 'python exp/serve_model.py --port %s%s &\n' "${PORT:-8000}" "$(printf ' %q' "${flags[@]}")"
+  echo "until curl --silent --fail $url/health; do sleep 1; done"
+  BASE_URL=$url/v1 "$@"
+  echo 'kill $!; wait $!'
+  exit
 fi
 log=${LOG:-$(mktemp)}
 port=${PORT:-$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}

@@ -25,6 +25,7 @@ out=$root/data/$RUN logs=$root/data/$RUN/logs models=$root/data/$RUN/models resu
 sft=${SFT_CONFIG:-$root/configs/sft/gsm8k.yaml} grpo=${GRPO_CONFIG:-$root/configs/grpo/gsm8k.yaml}
 read -ra flags <<<"${EVAL_FLAGS:-}"
 resumable "$0" "$model"
+[[ -e $models/grpo_model ]] || check --job train --model "$model" --training_configs "$sft,$grpo"
 
 evaluate() { # NAME [ADAPTER]
   step eval_gsm8k --model_path "$model" ${2:+--adapter_path "$2"} --model_type "$1" --format "$format" \

@@ -14,7 +14,7 @@
 #   SEED=0                       of the training
 #   SFT_CONFIG=configs/sft/…     other settings of SFT
 #   GRPO_CONFIG=configs/grpo/…   other settings of GRPO
-#   EVAL_FLAGS="--n_sampling 4 --max_tokens 7168"   goes to every evaluation
+#   EVAL_FLAGS="--n_sampling 4"  goes to every evaluation
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ $# -eq 1 ]] || die "usage: scripts/train_limo.sh MODEL"
@@ -24,11 +24,14 @@ out=$root/data/$RUN logs=$root/data/$RUN/logs models=$root/data/$RUN/models resu
 sft=${SFT_CONFIG:-$root/configs/sft/limo.yaml} grpo=${GRPO_CONFIG:-$root/configs/grpo/limo.yaml} seed=(--seed "${SEED:-0}")
 read -ra flags <<<"${EVAL_FLAGS:-}"
 resumable "$0" "$model"
+[[ -e $models/grpo ]] || check --job train --model "$model" --training_configs "$sft,$grpo"
 
 evaluate() { # NAME [ADAPTER]
-  step eval_aime --model_path "$model" ${2:+--adapter_path "$2"} --model_type "$1" --test_data_path "$out/aime.jsonl" \
-    --save_dir "$out/evals" ${flags[@]+"${flags[@]}"}
-  results+=("$out/evals/aime_eval_combined_${1}"_t*_n*[0-9].json)
+  local asked=(--model_path "$model" ${2:+--adapter_path "$2"} --model_type "$1" --test_data_path "$out/aime.jsonl"
+    --save_dir "$out/evals" ${flags[@]+"${flags[@]}"}) result
+  step eval_aime "${asked[@]}"
+  result=$("$python" "$root/exp/eval_aime.py" "${asked[@]}" --name_only)
+  results+=("$result")
 }
 
 step prep_limo ${LIMO:+--source "$LIMO"} --save_path "$out/limo.json"

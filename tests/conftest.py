@@ -74,7 +74,7 @@ SLOW_FILES = {
     "test_make_tiny",
     "test_shaped_drivers",
     "test_training",
-    "test_training_drivers",
+    "test_dry_runs",
     "test_vision",
 }
 # `make test` gives whole files to two workers, in this order: those of minutes first, so that both

@@ -249,24 +249,66 @@ def test_an_error_of_a_domain_stands_on_the_terminal_when_the_live_table_is_gone
 
 
 def test_another_setting_for_the_same_run_is_refused(quick):
-    result = run(quick.copy, "scripts/generate_domain_dataset.sh", "0", "algebra", "6", RUN="quick", PHASE="generate",
-                 BASE_URL="http://127.0.0.1:9/v1")  # fmt: skip
+    result = run(quick.copy, "scripts/generate_domain_dataset.sh", "0", "algebra", "5", RUN="quick", PHASE="generate",
+                 SEED="1", BASE_URL="http://127.0.0.1:9/v1")  # fmt: skip
     assert result.returncode == 2
-    assert (
-        "was made with total_prompts 5, now 6; use another --save_path or --overwrite"
-        in result.stderr
+    assert "was made with seed 0, now 1; use another --save_path or --overwrite" in result.stderr
+
+
+def keep_first_domains(copy: Path, count: int) -> None:
+    """Some of the six are as good in a test, in less time."""
+    domains = copy / "configs/domains_tiny.yaml"
+    first = re.match(rf"(?:#.*\n)*(?:\w+:\n(?: .*\n)+){{{count}}}", domains.read_text())
+    domains.write_text(first.group())
+
+
+def test_a_domain_that_fails_stops_no_other_and_the_resumed_run_may_ask_for_more(
+    quick, policy_url, reward_url, tmp_path
+):
+    copy = make_copy(tmp_path)
+    keep_first_domains(copy, 2)
+    failing = (
+        tmp_path / "failing python"
+    )  # no problems of calculus can be made; all else is as ever
+    failing.write_text(
+        "#!/usr/bin/env bash\n"
+        "[[ $1 != */gen_ins.py || $* != *calculus* ]] || { echo 'gen_ins: error: boom' >&2; exit 3; }\n"
+        f'exec "{sys.executable}" "$@"\n'
     )
+    failing.chmod(0o755)
+    settings = {
+        "POLICY_URL": policy_url,
+        "REWARD_URL": reward_url,
+        "RUN": "failing",
+        "COUNT": "3",
+        "REFINE": "0",
+    }
+    command = ("scripts/generate_all_math_domains.sh", "0")
+    first = run(copy, *command, **{**settings, "PYTHON": str(failing)})
+    out = copy / "data/failing"
+    assert first.returncode == 3, first.stderr
+    assert "Not finished: calculus: gen_ins: error: boom" in first.stdout
+    assert "Not finished: calculus" in (out / "README.md").read_text()
+    ranked = out / "algebra/algebra_ins_7res_armorm.json"
+    assert (
+        len(json.loads(ranked.read_bytes())) == 3 and (ranked.parent / "dataset_info.json").exists()
+    )
+    resume = re.search(r"not finished; to go on where it stopped:\n  (.*)", first.stderr)[1]
+    more = resume.replace("COUNT='3'", "COUNT='5'").replace(str(failing), sys.executable)
+    again = subprocess.run(["bash", "-c", more], cwd=copy, text=True, capture_output=True)
+    assert again.returncode == 0, again.stderr
+    assert "Not finished" not in again.stdout
+    for domain in ("algebra", "calculus"):
+        for file in ("ins", "ins_res", "ins_7res", "ins_7res_armorm"):
+            name = f"{domain}/{domain}_{file}.json"
+            assert (out / name).read_bytes() == (quick.folder / name).read_bytes()
 
 
 def test_interrupted_the_run_leaves_no_process_and_prints_the_command_that_finishes_it(
     quick, policy_url, reward_url, tmp_path
 ):
     copy = make_copy(tmp_path)
-    domains = (
-        copy / "configs/domains_tiny.yaml"
-    )  # two of the six are as good here, in half the time
-    first_two = re.match(r"(?:#.*\n)*(?:\w+:\n(?: .*\n)+){2}", domains.read_text()).group()
-    domains.write_text(first_two)
+    keep_first_domains(copy, 2)
     env = {
         **os.environ,
         "PYTHON": str(copy.parent / "counting python"),

@@ -55,7 +55,8 @@ class Model:
     parameters_b: float | None = None
     dtype: str = "auto"
     max_model_len: int | None = None
-    tensor_parallel_size: int = 1
+    longest_context: int | None = None
+    tensor_parallel_size: int | None = None
     gpu_memory_utilization: float = 0.95
     enforce_eager: bool = False
     runner: str = "generate"
@@ -126,6 +127,11 @@ def find(model: str, adapter_path: str = "") -> Model:
     """
     base = _find(model)
     return with_adapter(base, adapter_path) if adapter_path else base
+
+
+def unchecked(path: str) -> Model:
+    """What is taken for the facts of a model that is not on this machine."""
+    return _model({"path": path}, _load(MODELS_FILE)["any"])
 
 
 def with_adapter(model: Model, adapter_path: str) -> Model:

@@ -2,7 +2,10 @@
 
 While it grows, `X.json` is `X.json.part`: one line a finished row, appended in one write, in the
 order of finishing. Only `Output.finish` creates `X.json`, with the rows in the order of their keys,
-so a kill at any byte costs the rows in flight and nothing else.
+so a kill at any byte costs the rows in flight and nothing else. The last line of a key counts.
+
+A finished file can grow or shrink with its input: it becomes `.part` again, rows that still answer
+their input are kept, and the result is the file of a run that had the new input from the start.
 """
 
 import errno
@@ -18,7 +21,9 @@ from typing import NoReturn
 from lib import progress
 from lib.errors import UserError
 from lib.progress import say, shown_path
-from lib.rows import dumps, sha256, write_json
+from lib.rows import dumps, is_made_from, sha256, stream, write_json
+
+REFUSE, EXTEND, REMAKE = "refuse", "extend", "remake"  # what a new input does to a finished file
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of some network file systems
 HELD = (errno.EWOULDBLOCK, errno.EACCES)  # by another process
@@ -41,7 +46,14 @@ class Output:
         settings: dict,
         inputs: tuple[str, ...] = (),
         overwrite: bool = False,
+        adjustable: tuple[str, ...] = (),
+        new_input: str = REFUSE,
     ):
+        """`adjustable` names settings that may change: the stage keeps the rows that still hold.
+
+        `new_input` says what other contents of an input do: refuse, extend (rows that still answer
+        theirs are kept, see `answers_to`) or remake.
+        """
         self.path = Path(path)
         self.part = Path(f"{path}.part")
         self.meta_path = Path(f"{path}.meta.json")
@@ -52,8 +64,11 @@ class Output:
         self._records: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, reason
         self._descriptor: int | None = None
         self._overwrite = overwrite  # what is there stays until `open` holds it
+        self._adjustable, self._new_input = adjustable, new_input
+        self._changes: list[str] = []  # what has changed since an earlier session, and may
+        self._is_current: Callable[[int, dict], bool] | None = None
         self.meta = {} if overwrite else self._remembered_meta()
-        self.finished = self.path.exists() and not overwrite
+        self.finished = self.path.exists() and not overwrite and not self._changes
         if self.finished:
             _remove_leftover(self.part)
 
@@ -63,6 +78,9 @@ class Output:
             say(f"{shown_path(self.path)} is finished: {self.summary()}; nothing to do")
         else:
             say(f"{what} -> {shown_path(self.path)}")
+        if self._changes:
+            kept = "made anew" if self._new_input == REMAKE else "finished rows are kept"
+            say(f"{self.path.name} was made with {'; '.join(self._changes)}: {kept}")
         return self.finished
 
     def open(self, notes: dict | None = None, total: int | None = None) -> None:
@@ -76,15 +94,21 @@ class Output:
         self._descriptor = hold(self.part)
         if self._overwrite:
             self._remove_old_files()
-        if os.fstat(self._descriptor).st_size == 0:
+        else:  # another process may have worked on it since this one looked
+            self.meta = self._remembered_meta()
+        if self._changes:
+            self._refill_part()
+        elif os.fstat(self._descriptor).st_size == 0:
+            self._refuse_finished()
             self.meta = {**self.made_by, "notes": notes or {}, "seconds": 0.0}
             if total is not None:
                 self.meta["rows_expected"] = total
             write_json(self.meta_path, self.meta)
-        else:  # another process may have begun it after this one looked
-            self.meta = self._remembered_meta()
         self._end = self._read_part()
         os.ftruncate(self._descriptor, self._end)
+        self._forget_stale_rows()
+        if self._changes:
+            self._take_over(total)
         self.resumed = len(self._records)
         self._started = time.monotonic()
 
@@ -144,12 +168,13 @@ class Output:
         reasons: Counter[str] = Counter()
         with open(whole_path, "wb") as kept_file, open(aside_path, "wb") as dropped_file:
             writer = _RowWriter(kept_file, is_array=self.path.suffix != ".jsonl")
-            for _, row, reason in self.records():
+            for key, row, reason in self.records():
                 if reason is None and check:
                     reason = check(row)
                 if reason:
                     reasons[reason] += 1
-                    dropped_file.write(dumps({"why": reason, **row}) + b"\n")
+                    number = {"row_number": key} if self._may_grow else {}
+                    dropped_file.write(dumps({"why": reason, **number, **row}) + b"\n")
                 else:
                     writer.write(row)
             writer.end()
@@ -165,6 +190,7 @@ class Output:
             os.replace(aside_path, self.dropped_path)
         else:
             aside_path.unlink()
+            self.dropped_path.unlink(missing_ok=True)  # of an earlier session
         os.replace(whole_path, self.path)
         self.part.unlink()
         self.finished = True
@@ -216,6 +242,13 @@ class Output:
         """The last line of a stage: what it wrote."""
         say(f"wrote {shown_path(self.path)}: {self.summary()}")
 
+    def _refuse_finished(self) -> None:
+        """UserError if another process has finished the file since this one looked."""
+        if self.path.exists():
+            self.part.unlink()
+            advice = "run the same command again"
+            raise UserError(f"{self.path} was finished by another process just now; {advice}")
+
     def _remove_old_files(self) -> None:
         """Empty `.part`, which is held, and remove the file of an earlier run.
 
@@ -232,13 +265,21 @@ class Output:
         if not (self.path.exists() or begun):
             return {}
         old_meta = self._read_meta()
+        old_settings, new_settings = dict(old_meta["settings"]), dict(self.made_by["settings"])
+        old_adjustable = {name: old_settings.pop(name, None) for name in self._adjustable}
+        new_adjustable = {name: new_settings.pop(name, None) for name in self._adjustable}
         differences = changed_settings(
-            {"stage": old_meta["stage"], **old_meta["settings"]},
-            {"stage": self.made_by["stage"], **self.made_by["settings"]},
+            {"stage": old_meta["stage"], **old_settings},
+            {"stage": self.made_by["stage"], **new_settings},
         )
+        self._changes = changed_settings(old_adjustable, new_adjustable)
         # Inputs are compared by hash and not by name: a run's folder may be moved.
-        if list(old_meta["inputs"].values()) != list(self.made_by["inputs"].values()):
-            differences.append(f"other contents of {', '.join(self.made_by['inputs'])}")
+        old_inputs, new_inputs = old_meta["inputs"], self.made_by["inputs"]
+        if list(old_inputs.values()) != list(new_inputs.values()):
+            if self._new_input != REFUSE and _are_of_one_run(old_inputs, new_inputs):
+                self._changes.append(self._other_contents())
+            else:
+                differences.append(self._other_contents())
         refuse_changes(self.path, differences)
         return old_meta
 
@@ -255,6 +296,98 @@ class Output:
             advice = "use another --save_path or --overwrite"
             raise UserError(f"{self.path} {unreadable}; {advice}")
         return meta
+
+    def _other_contents(self) -> str:
+        return f"other contents of {', '.join(self.made_by['inputs'])}"
+
+    # A finished file whose input or number of rows has changed.
+
+    def answers_to(
+        self, input_rows: list[dict], is_made_from: Callable[[dict, dict], bool] = is_made_from
+    ) -> None:
+        """Say before `open` which rows there are to answer: the row of key k is that of place k.
+
+        A row of an earlier session is kept if `is_made_from(row, input_row)`; the others are asked
+        again, or are gone with their input.
+        """
+
+        def is_current(key: int, row: dict) -> bool:
+            return key < len(input_rows) and is_made_from(row, input_rows[key])
+
+        self._is_current = is_current
+
+    def forget_from(self, first_key: int) -> None:
+        """Forget the rows of this key and higher ones."""
+        for key in list(self._records):
+            if key >= first_key:
+                self._forget(key)
+
+    @property
+    def _may_grow(self) -> bool:
+        return bool(self._adjustable) or self._new_input == EXTEND
+
+    def _refill_part(self) -> None:
+        """Fill `.part` from the finished file, which stays until all of it is on the disk."""
+        if self._new_input == REMAKE:
+            os.ftruncate(self._descriptor, 0)
+        elif self.path.exists():
+            os.ftruncate(self._descriptor, 0)
+            with open(self.part, "ab") as part_file:
+                for record in self._finished_records():
+                    part_file.write(dumps(record) + b"\n")
+                part_file.flush()
+                os.fsync(part_file.fileno())
+
+    def _finished_records(self) -> Iterator[dict]:
+        """The lines of `.part` again: dropped rows know their keys, the kept ones fill the rest."""
+        dropped_rows = self._numbered_dropped_rows() if self.meta["dropped"] else {}
+        kept_rows = stream(str(self.path)) if self.meta["rows_out"] else iter(())
+        for key in range(self.meta["rows_in"]):
+            if key in dropped_rows:
+                row = dropped_rows[key]
+                yield {"key": key, "why": row.pop("why"), "row": row}
+                continue
+            place, row = next(kept_rows, ("", None))
+            if row is None:
+                problem = "has fewer rows than its meta file counts"
+                raise UserError(f"{self.path} {problem}; make it again with --overwrite")
+            yield {"key": key, "row": row}
+
+    def _numbered_dropped_rows(self) -> dict[int, dict]:
+        dropped_rows = {}
+        for place, row in stream(str(self.dropped_path), need=("why",)):
+            if "row_number" not in row:
+                problem = f"{place}: no key 'row_number', so that no row can be added to"
+                raise UserError(f"{problem} {self.path}; use another --save_path or --overwrite")
+            dropped_rows[row.pop("row_number")] = row
+        return dropped_rows
+
+    def _forget_stale_rows(self) -> None:
+        """Forget rows that answer no row of the input; if none is left, it is another input."""
+        if self._is_current is None or not (self._changes or "changes" in self.meta):
+            return
+        stale_keys = [key for key, row, _ in self.records() if not self._is_current(key, row)]
+        if self._changes and stale_keys and len(stale_keys) == len(self._records):
+            refuse_changes(self.path, [self._other_contents()])
+        for key in stale_keys:
+            self._forget(key)
+
+    def _take_over(self, total: int | None) -> None:
+        """From now on the file is unfinished and of the new settings and inputs."""
+        self.path.unlink(missing_ok=True)
+        self.dropped_path.unlink(missing_ok=True)
+        for key in ("rows_in", "rows_out", "dropped"):
+            self.meta.pop(key, None)
+        self.meta |= self.made_by
+        self.meta["changes"] = self.meta.get("changes", []) + self._changes
+        if total is not None:
+            self.meta["rows_expected"] = total
+        write_json(self.meta_path, self.meta)
+
+    def _forget(self, key: int) -> None:
+        _, reason = self._records.pop(key)
+        if reason:
+            self.dropped -= Counter([reason])
 
     def _read_part(self) -> int:
         """Note the finished rows of `.part`; returns the offset behind the last whole line."""
@@ -273,6 +406,8 @@ class Output:
         return offset
 
     def _note(self, key: int, offset: int, reason: str | None) -> None:
+        if key in self._records:
+            self._forget(key)
         self._records[key] = (offset, reason)
         if reason:
             self.dropped[reason] += 1
@@ -344,6 +479,13 @@ class _RowWriter:
     def end(self) -> None:
         if self.is_array:
             self.file.write(b"\n]\n" if self.rows else b"[]\n")
+
+
+def _are_of_one_run(old_inputs: dict[str, str], new_inputs: dict[str, str]) -> bool:
+    """Whether the inputs have the same file names; a run that goes on may have more of them."""
+    old_names = {Path(name).name for name in old_inputs}
+    new_names = {Path(name).name for name in new_inputs}
+    return old_names <= new_names or new_names <= old_names
 
 
 def changed_settings(old: dict, new: dict) -> list[str]:

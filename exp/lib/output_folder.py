@@ -20,11 +20,22 @@ LOCK = "lock"  # in X.part/, held by the process that makes X
 
 
 class OutputFolder:
-    """One folder of one stage: new, resumed or finished. Settings are all that changes it."""
+    """One folder of one stage: new, resumed or finished. Settings are all that changes it.
 
-    def __init__(self, save_path: str, stage: str, settings: dict, overwrite: bool = False):
+    If nothing differs but the setting `remade_for`, the folder is made anew and not refused.
+    """
+
+    def __init__(
+        self,
+        save_path: str,
+        stage: str,
+        settings: dict,
+        overwrite: bool = False,
+        remade_for: str = "",
+    ):
         self.path, self.part = Path(save_path), Path(f"{save_path}.part")
         self.settings = {"stage": stage, **settings}
+        overwrite = overwrite or self._differs_only_in(remade_for)
         self._overwrite = overwrite  # what is there stays until `open` holds it
         self._lock: int | None = None
         self.finished = self.path.exists() and not overwrite
@@ -60,6 +71,17 @@ class OutputFolder:
             is_torn = file.name.startswith("checkpoint-") and not (file / COMPLETE).exists()
             if file.name != LOCK and (is_torn or self._overwrite):
                 _remove(file)
+
+    def _differs_only_in(self, setting: str) -> bool:
+        """Whether what is there, finished or not, was made with another value of it alone."""
+        for folder in (self.path, self.part):
+            old_settings = read_object(folder / SETTINGS)
+            if not setting or old_settings is None:
+                continue
+            if old_settings.get(setting) == self.settings[setting]:
+                continue
+            return old_settings | {setting: self.settings[setting]} == self.settings
+        return False
 
     def _compare_settings(self, folder: Path) -> None:
         """UserError if a folder that is there was made with other settings."""

@@ -33,6 +33,11 @@ def with_id(row: dict) -> dict:
     return {"id": row.get("id") or row_id(row["instruction"]), **row}
 
 
+def is_made_from(row: dict, input_row: dict) -> bool:
+    """Whether a stage that only adds keys has made the row from this input row."""
+    return all(row.get(key) == value for key, value in input_row.items())
+
+
 def derive_seed(seed: int, key: int, salt: str = "") -> int:
     """The sampling seed of row `key`, below 2^31 - 64: a server may add a sample's number to it."""
     digest = hashlib.sha256(f"{seed}:{key}:{salt}".encode()).digest()

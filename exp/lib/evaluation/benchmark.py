@@ -15,7 +15,7 @@ from pathlib import Path
 from lib import models, rows
 from lib.errors import UserError
 from lib.grading import answers
-from lib.inference import generate
+from lib.inference import context, generate
 from lib.inference.backends import Where
 from lib.inference.endings import STOP, why_incomplete
 from lib.inference.requests import Reply, Request, Sampling, user_turn
@@ -63,11 +63,12 @@ class Plan:
         seed: int,
         where: Where,
     ) -> "Plan":
-        """The plan with `sampling` lowered to the model's limits.
+        """The plan with `sampling` lowered to the model's limits, and the context that it needs.
 
         UserError for no sample at all, and for several samples that would all be the same.
         """
         sampling = generate.lower_to_limits(model, sampling)
+        model, sampling = context.for_evaluation(model, sampling)
         if n_sampling < 1:
             raise UserError(f"--n_sampling {n_sampling}: at least 1 sample a problem")
         if n_sampling > 1 and sampling.temperature == 0:
@@ -79,13 +80,13 @@ class Plan:
 def find_model(
     model_path: str, adapter_path: str = "", max_model_len: int | None = None
 ) -> models.Model:
-    """The model with its adapter; `max_model_len` overrides its context in configs/models.yaml."""
+    """The model with its adapter; `max_model_len` overrides its longest context."""
     model = models.find(model_path, adapter_path)
     if max_model_len is None:
         return model
     if max_model_len < 1:
         raise UserError(f"--max_model_len {max_model_len}: at least 1 token")
-    return replace(model, max_model_len=max_model_len)
+    return replace(model, max_model_len=max_model_len, longest_context=max_model_len)
 
 
 def label(model_type: str) -> str:

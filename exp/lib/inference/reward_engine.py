@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lib import chat
 from lib.errors import UserError, one_line
-from lib.inference import memory, reward_heads
+from lib.inference import reward_heads, weights
 from lib.inference.requests import Reply, Request, Score
 from lib.models import Model
 
@@ -21,7 +21,7 @@ def with_runner(model: Model, trust_remote_code: bool = False) -> Model:
 
     UserError if it scores by code of its own and that is not allowed, or if it is no reward model.
     """
-    config = memory.config_of(model)
+    config = weights.config_of(model)
     architecture = reward_heads.architecture_of(config)
     if not reward_heads.has_head(config):
         if "AutoModelForSequenceClassification" in config.get("auto_map", {}):

@@ -20,7 +20,7 @@ import numpy as np
 
 from lib import rows
 from lib.errors import UserError, one_line
-from lib.inference import memory
+from lib.inference import weights
 from lib.inference.prompts import Prompts
 from lib.inference.requests import Score
 from lib.models import Model
@@ -178,7 +178,7 @@ def load(model: Model, trust_remote_code: bool = False) -> ScoringHead | None:
 
     UserError if the checkpoint lacks a tensor of the head, or the tokenizer the end of a turn.
     """
-    config = memory.config_of(model)
+    config = weights.config_of(model)
     if not has_head(config):
         return None
     family = HEADS[architecture_of(config)]

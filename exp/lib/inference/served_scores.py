@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from lib.errors import UserError
-from lib.inference import memory, reward_heads, server_answers
+from lib.inference import reward_heads, server_answers, weights
 from lib.inference.requests import Score
 from lib.inference.served_model import ServedModel
 from lib.inference.server_client import Question
@@ -100,7 +100,7 @@ def _head_of(model: Model) -> reward_heads.ScoringHead | None:
     A model whose config.json cannot be had here, but by its server, is taken for a classifier.
     """
     try:
-        memory.config_of(model)
+        weights.config_of(model)
     except UserError:
         if model.is_local:
             raise

@@ -8,6 +8,7 @@ from importlib import metadata
 
 from lib import parallel
 from lib.errors import UserError, one_line
+from lib.inference import gpus, memory
 from lib.inference.prompts import Prompts
 from lib.inference.requests import Completion, Reply, Request, is_chat
 from lib.models import Model
@@ -137,7 +138,7 @@ def load(model: Model, trust_remote_code: bool, **options):
             model.path,
             dtype=model.dtype,
             max_model_len=model.max_model_len,
-            tensor_parallel_size=model.tensor_parallel_size,
+            tensor_parallel_size=memory.tensor_parallel_size(model, gpus.visible()),
             gpu_memory_utilization=model.gpu_memory_utilization,
             enforce_eager=model.enforce_eager,
             generation_config="vllm",

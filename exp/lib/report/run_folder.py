@@ -58,6 +58,34 @@ def find(run_path: Path) -> list[RunFile]:
     return run_files
 
 
+def halves_left(folder: Path, problems: int) -> set[str]:
+    """The halves of a domain's work that are left: `generate`, `rank`, or both; none if finished.
+
+    `problems` are wanted. A file is finished if it is there and made from the file before it as
+    that is now.
+    """
+    files = {kind: folder / f"{folder.name}{ending}.json" for kind, ending in OF_A_DOMAIN.items()}
+    asked = _meta_of(files["problems"]).get("settings", {}).get("total_prompts")
+    is_generated = asked == problems
+    for kind in ("answered", "sampled"):
+        is_generated = is_generated and _is_made_from(files[kind], files["problems"])
+    if not is_generated:
+        return {"generate", "rank"}
+    return set() if _is_made_from(files["ranked"], files["sampled"]) else {"rank"}
+
+
+def _meta_of(file_path: Path) -> dict:
+    """The meta file of a finished file; empty without either."""
+    if not file_path.exists():
+        return {}
+    return rows.read_object(f"{file_path}.meta.json") or {}
+
+
+def _is_made_from(file_path: Path, input_path: Path) -> bool:
+    hashes = list(_meta_of(file_path).get("inputs", {}).values())
+    return hashes == [rows.sha256(input_path)] if hashes else False
+
+
 def domains_of(run_path: Path) -> list[str]:
     """The domains whose problems are there, in any order; UserError where there are none."""
     if not run_path.is_dir():
@@ -71,6 +99,22 @@ def domains_of(run_path: Path) -> list[str]:
         expected = "expected such as algebra/algebra_ins.json"
         raise UserError(f"{run_path}: no domain's files in it ({expected})")
     return domains
+
+
+def begun_domains_of(run_path: Path) -> list[str]:
+    """The domains that have a folder with logs or problems, in any order.
+
+    UserError where there are none.
+    """
+    begun_domains = set()
+    for log_folder in run_path.glob("*/logs"):
+        begun_domains.add(log_folder.parent.name)
+    try:
+        begun_domains.update(domains_of(run_path))
+    except UserError:
+        if not begun_domains:
+            raise
+    return sorted(begun_domains)
 
 
 def in_order(domains: list[str], known_domains: list[str]) -> list[str]:
