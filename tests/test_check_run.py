@@ -14,7 +14,7 @@ import check_run
 from conftest import TINY, stage_here
 from lib import chat, models
 from lib.errors import UserError
-from lib.inference import backends, context, gpus, memory, weights
+from lib.inference import backends, checks, context, gpus, memory, weights
 from lib.inference.checks import Checks
 from lib.inference.requests import Sampling
 
@@ -144,10 +144,10 @@ def test_a_problem_and_its_answer_must_fit_the_reward_model_too(context, fits):
     model = models.find("0")
     plan = check_run.RunPlan(model, model, check_run.plan_domains(model, "algebra", "1", None))
     if fits:
-        check_run.check_reward_context(plan, context)
+        checks.check_reward_context(plan, context)
         return
     with pytest.raises(UserError, match="128 tokens of problem and 256 of answer do not fit the"):
-        check_run.check_reward_context(plan, context)
+        checks.check_reward_context(plan, context)
 
 
 @pytest.mark.parametrize("reward_model", models.reward_models(), ids=lambda model: model.name)
@@ -158,7 +158,7 @@ def test_every_listed_reward_model_takes_what_its_models_write(reward_model):
         plan = check_run.RunPlan(
             policy, reward_model, check_run.plan_domains(policy, "", "1", None)
         )
-        check_run.check_reward_context(plan, reward_model.max_model_len)
+        checks.check_reward_context(plan, reward_model.max_model_len)
 
 
 def test_the_cost_is_shown_with_its_arithmetic():
@@ -413,7 +413,9 @@ FLAGS = {
 @pytest.fixture
 def no_hub(monkeypatch):
     """Every hub model's config and template are as if they were there; the disk is large."""
-    monkeypatch.setattr(weights, "config_of", lambda model: {"is": "fake"})
+    monkeypatch.setattr(
+        weights, "config_of", lambda model: {"architectures": ["FakeForSequenceClassification"]}
+    )
     monkeypatch.setattr(check_run, "check_template", lambda *model: "<|im_start|>user\n")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Disk(free=2e12))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -78,7 +78,7 @@ def test_a_response_that_is_not_complete_neither_votes_nor_is_trained_on(ending)
     voted, why = vote_res.count_votes(row)
     assert why is None and voted["answer"] == "5"
     assert voted["marks"] == [INCOMPLETE[ending]] * 3 + ["right", "right", "wrong"]
-    messages = prep_sft.training_row(voted, None)["messages"]
+    messages = prep_sft.training_row(voted, prep_sft.first_right(voted), None)["messages"]
     assert messages[-1]["content"] == row["responses"][3]
     pair, why = prep_pairs.make_pair(voted, prep_pairs.Limits(min_agreement=0))
     assert why is None and pair["chosen"][0]["content"] == row["responses"][3]

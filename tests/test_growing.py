@@ -13,7 +13,7 @@ import pytest
 
 from conftest import TINY, TINY_RM, stage_here
 from lib.inference.backends import Where
-from lib.inference.requests import Completion, Reply, Request, is_chat
+from lib.inference.requests import Completion, Reply, Request, Score, is_chat
 from lib.output import Output
 from lib.report import run_folder
 
@@ -44,7 +44,7 @@ class FakeEngine:
         self.waiting.rotate(random.randrange(8))
         request = self.waiting.popleft()
         if request.sampling is None:
-            scores = tuple(random.Random(str(chat)).random() for chat in request.prompt)
+            scores = tuple(Score(random.Random(str(chat)).random()) for chat in request.prompt)
             return [Reply(request.key, scores=scores)]
         make_text = self.answer if is_chat(request.prompt) else self.problem
         texts = [make_text(request.seed + sample) for sample in range(request.samples)]

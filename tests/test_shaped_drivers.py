@@ -2,29 +2,27 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 import yaml
 
 import shaped_models
-from conftest import BACKGROUND_RUNS, ROOT, TEST_DATA, BackgroundRun
+from conftest import ROOT, TEST_DATA
 from test_drivers import make_copy
 from test_reward_heads import Reference
 
 
-class ShapedRun(BackgroundRun):
+class ShapedRun:
     """What `make all-domains MODEL=policy REWARD_MODEL=armorm COUNT=4` calls, in a copy with one domain."""
 
-    def start(self) -> subprocess.Popen:
-        self.copy = make_copy(Path(tempfile.mkdtemp(prefix="tiding-shaped-")))
-        self.models = self.copy.parent / "models"
-        self.folder = self.copy / "data/shaped"
-        domains_path = self.copy / "configs/domains.yaml"
+    def __init__(self, folder: Path):
+        self.models = folder / "models"
+        copy = make_copy(folder)
+        self.folder = copy / "data/shaped"
+        domains_path = copy / "configs/domains.yaml"
         domains = yaml.safe_load(domains_path.read_text())
         domains_path.write_text(yaml.safe_dump({"algebra": domains["algebra"]}))
         script = (
@@ -37,32 +35,26 @@ class ShapedRun(BackgroundRun):
             "COUNT": "4",
             "RUN": "shaped",
         }
-        with open(self.copy.parent / "log", "w") as log:
-            return subprocess.Popen(
-                ["nice", "bash", "-c", script],
-                cwd=self.copy,
-                env={**os.environ, **settings},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-
-
-SHAPED_RUN = BACKGROUND_RUNS["shaped"] = ShapedRun()
+        finished = subprocess.run(
+            ["bash", "-c", script],
+            cwd=copy,
+            env={**os.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            text=True,
+            capture_output=True,
+        )
+        self.returncode, self.log = finished.returncode, finished.stdout + finished.stderr
 
 
 @pytest.fixture(scope="module")
-def shaped(test_data) -> ShapedRun:
+def shaped(test_data, tmp_path_factory) -> ShapedRun:
     test_data / "tokenizers"  # skips where it is not there
-    SHAPED_RUN.is_over.wait()
-    yield SHAPED_RUN
-    shutil.rmtree(SHAPED_RUN.copy.parent)
+    return ShapedRun(tmp_path_factory.mktemp("shaped"))
 
 
 def test_a_llama_and_an_armorm_go_through_all_stages_of_the_main_job(shaped):
-    log = (shaped.copy.parent / "log").read_text()
-    assert shaped.process.returncode == 0, log[-3000:]
-    assert "was not refined" not in log and "Traceback" not in log
+    assert shaped.returncode == 0, shaped.log[-3000:]
+    assert "was not refined" not in shaped.log and "Traceback" not in shaped.log
     files = shaped.folder / "algebra/algebra"
     problems = json.loads(Path(f"{files}_ins.json").read_text())
     assert len(problems) == 4

@@ -29,7 +29,7 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of some network fil
 HELD = (errno.EWOULDBLOCK, errno.EACCES)  # by another process
 # What a rerun reads of a meta file, and what only a finished file's has.
 META_KEYS = {"stage": str, "settings": dict, "inputs": dict, "seconds": (int, float)}
-FINISHED_KEYS = {"rows_out": int, "dropped": dict}
+FINISHED_KEYS = {"rows_in": int, "rows_out": int, "dropped": dict}
 
 
 class Output:

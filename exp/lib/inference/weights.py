@@ -102,7 +102,10 @@ def config_of(model: Model) -> dict:
     if config:
         return config
     if model.is_local:
-        raise UserError(f"{shown_path(Path(model.path, 'config.json'))}: no such file")
+        config_path = Path(model.path, "config.json")
+        if config_path.exists():
+            return {}
+        raise UserError(f"{shown_path(config_path)}: no such file")
     return rows.read_object(_hub_file(model, "config.json", needed=True))
 
 
