@@ -18,7 +18,7 @@ import socket
 
 from lib import chat, cli, models
 from lib.errors import UserError
-from lib.inference import memory, reward_engine
+from lib.inference import memory
 from lib.inference.run_estimate import (
     RESPONSES,
     DomainPlan,
@@ -86,6 +86,8 @@ def check_reward_context(plan: RunPlan, context: int | None) -> None:
 
 def check_reward_model(plan: RunPlan, devices: list[float], trust_remote_code: bool) -> None:
     """There is memory for the reward model, it can be run, and what it is to rank fits into it."""
+    from lib.inference import reward_engine  # with numpy: not for every call of a driver
+
     advice = "choose another REWARD_MODEL, or set REWARD_URL to a server that has it"
     memory.check_device(plan.reward_model, devices, advice)
     model = reward_engine.with_runner(plan.reward_model, trust_remote_code)
