@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, TINY_RM, stage_here
+from lib.errors import UserError
 from lib.inference.backends import Where
 from lib.inference.requests import Completion, Reply, Request, Score, is_chat
 from lib.output import Output
+from lib.output_folder import OutputFolder
 from lib.report import run_folder
 
 
@@ -356,3 +358,22 @@ def test_a_short_domain_is_described_as_such_and_an_unfinished_one_is_named(tmp_
         "Not finished: discrete: gen_ins: error: boom",
     ):
         assert remark in described.stdout and remark in card
+
+
+def test_an_exported_folder_is_made_anew_for_other_data_and_refused_for_another_setting(tmp_path):
+    def open_folder(data: str, share: float) -> OutputFolder:
+        settings = {"data": [data], "test_share": share}
+        return OutputFolder(str(tmp_path / "x"), "export_dataset", settings, remade_for="data")
+
+    def make(folder: OutputFolder, text: str) -> None:
+        folder.open()
+        folder.finish(lambda whole: (whole / "rows").write_text(text))
+
+    make(open_folder("a", 0.1), "old")
+    assert open_folder("a", 0.1).finished
+    grown = open_folder("b", 0.1)
+    assert not grown.finished and (tmp_path / "x/rows").read_text() == "old"
+    make(grown, "new")
+    assert (tmp_path / "x/rows").read_text() == "new" and open_folder("b", 0.1).finished
+    with pytest.raises(UserError, match="was made with data .*; test_share 0.1, now 0.2"):
+        open_folder("c", 0.2)
