@@ -58,6 +58,7 @@ class FakeServer(ThreadingHTTPServer):
         self.make, self.behave, self.model = make, behave, model
         self.asked: Counter = Counter()  # by row
         self.bodies: list[dict] = []
+        self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), FakeHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -87,7 +88,11 @@ class FakeHandler(BaseHTTPRequestHandler):
             count = self.server.asked[row]
             self.server.asked[row] += 1
             self.server.bodies.append(body)
+            self.server.at_once += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         behaviour = self.server.behave(row, body, count) or (200, answer(row))
+        with self.server.lock:
+            self.server.at_once -= 1
         status, content, headers = (*behaviour, {})[:3]
         if status == CLOSE:
             self.close_connection = True
@@ -492,12 +497,13 @@ def test_a_server_that_gives_one_answer_at_a_time_is_asked_singly_which_is_learn
     make, refusal, questions
 ):
     server = FakeServer(make, lambda row, body, count: refusal if body["n"] > 1 else None)
-    where = Where(engine="openai", base_url=server.url)
+    where = Where(engine="openai", base_url=server.url, max_in_flight=16)
     files = {"ins_data_path": str(questions / "in.json"), "save_path": str(questions / "7.json")}
     gen_po_multi_res.main(NEEDS_NO_TOKENIZER, **files, num_responses=3, where=where)
     rows = json.loads((questions / "7.json").read_bytes())
     assert len(rows) == ROWS and {len(row["responses"]) for row in rows} == {3}
     assert sum(body["n"] > 1 for body in server.bodies) == 1
+    assert server.most_at_once <= 16
     answered = [body for body in server.bodies if body["n"] == 1 or not refusal]
     assert len(answered) == len({body["seed"] for body in answered}) == 3 * ROWS
 

@@ -39,9 +39,10 @@ class Where:
         A reward model's runner says whether vLLM can run it; with `transformers` its own code does.
         """
         if self.engine == "openai":
-            from lib.inference.openai_engine import OpenAIEngine
+            from lib.inference.openai_engine import IN_FLIGHT, OpenAIEngine
 
-            return OpenAIEngine(model, self.base_url, self.trust_remote_code)
+            most_in_flight = self.max_in_flight or IN_FLIGHT
+            return OpenAIEngine(model, self.base_url, self.trust_remote_code, most_in_flight)
         if model.runner == "transformers":
             from lib.inference.reward_engine import TransformersScorer
 

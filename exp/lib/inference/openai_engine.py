@@ -29,18 +29,24 @@ class OpenAIEngine:
 
     A server of vLLM is sent token ids, as the engine in this process is; others get messages, which
     they render by themselves. `ServerClient` says which fault drops a row, and which one is raised
-    by `poll` as UserError.
+    by `poll` as UserError. `most_in_flight` bounds the rows that are asked for and, as a row may
+    take several, the requests as well.
     """
 
-    most_in_flight = IN_FLIGHT
-
-    def __init__(self, model: Model, base_url: str, trust_remote_code: bool = False):
+    def __init__(
+        self,
+        model: Model,
+        base_url: str,
+        trust_remote_code: bool = False,
+        most_in_flight: int = IN_FLIGHT,
+    ):
+        self.most_in_flight = most_in_flight
         self.pending = 0
         self._finished: queue.Queue[Reply | Exception] = queue.Queue()
         self._fault: Exception | None = None
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._client = ServerClient(base_url, IN_FLIGHT, RETRIES)
+        self._client = ServerClient(base_url, most_in_flight, RETRIES)
         self._result_of(self._client.open())
         try:
             self._served = self._result_of(self._find(model))
