@@ -450,14 +450,14 @@ def test_a_rate_limit_slows_the_run_down_and_never_ends_it(questions, capsys):
 def test_a_quota_of_hours_is_waited_for_and_said(questions, capsys, monkeypatch):
     """The clock is a fake: it goes on when somebody sleeps."""
     now = [time.monotonic()]
-    real_sleep = pacing.asyncio.sleep
+    real_sleep = pacing.sleep
 
     async def sleep(seconds):
         now[0] += seconds
         await real_sleep(0)
 
-    monkeypatch.setattr(pacing.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(pacing.asyncio, "sleep", sleep)
+    monkeypatch.setattr(pacing, "monotonic", lambda: now[0])
+    monkeypatch.setattr(pacing, "sleep", sleep)
     refusal = (429, {"error": {"message": "Daily limit"}}, {"Retry-After": "36000"})
     server = FakeServer("openrouter", lambda row, body, count: refusal if row == 0 and count == 0 else None)  # fmt: skip
     gen_answers(questions, server)

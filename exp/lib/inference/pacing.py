@@ -1,9 +1,9 @@
 """How fast a server is asked: as many requests at a time as it takes without complaint."""
 
-import asyncio
-import time
+from asyncio import Condition, sleep
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 
 from lib.inference.server_faults import Overloaded
 from lib.progress import LOG_EVERY_S, clock, say
@@ -30,7 +30,7 @@ class Pace:
         self._times_lowered = 0
         self._refusals_in_a_row = 0
         self._said_at = -LOG_EVERY_S
-        self._room = asyncio.Condition()
+        self._room = Condition()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -52,9 +52,9 @@ class Pace:
 
     async def _enter(self) -> None:
         while True:
-            rest_s = self._resting_until - time.monotonic()
+            rest_s = self._resting_until - monotonic()
             if rest_s > 0:
-                await asyncio.sleep(rest_s)
+                await sleep(rest_s)
             elif not self._has_room():
                 async with self._room:
                     await self._room.wait_for(self._has_room)
@@ -74,7 +74,7 @@ class Pace:
         if wait_s is None:
             doublings = max(0, self._refusals_in_a_row - 1)
             wait_s = min(FIRST_WAIT_S * 2**doublings, LONGEST_WAIT_S)
-        now = time.monotonic()
+        now = monotonic()
         self._resting_until = max(self._resting_until, now + wait_s)
         if now - self._said_at >= LOG_EVERY_S:
             self._said_at = now
