@@ -17,6 +17,7 @@ from lib.inference.backends import Where
 from lib.inference.requests import Completion, Reply, Request, Score, is_chat
 from lib.output import Output
 from lib.output_folder import OutputFolder
+from lib.part_file import PartFile
 from lib.report import run_folder
 
 
@@ -175,14 +176,20 @@ def test_killed_while_it_grows_or_before_it_is_cut_it_ends_in_the_same_bytes(
     assert made == (at_once / "algebra_ins.json").read_bytes()
 
 
-@pytest.mark.parametrize("dies_in", ["_take_over", "_read_part"])
+@pytest.mark.parametrize(
+    "kind, dies_in",
+    [
+        pytest.param(Output, "_take_over", id="before it is renamed"),
+        pytest.param(PartFile, "read", id="before the rows are read"),
+    ],
+)
 @pytest.mark.parametrize("then", [12, 15], ids=["back to the old count", "with the new count"])
 def test_killed_while_a_finished_file_is_opened_again_nothing_is_lost(
-    tmp_path, engine, monkeypatch, dies_in, then
+    tmp_path, engine, monkeypatch, kind, dies_in, then
 ):
     make_all(tmp_path, 12, engine)
     with monkeypatch.context() as patched:
-        patched.setattr(Output, dies_in, FakeEngine(lives=0).poll)
+        patched.setattr(kind, dies_in, FakeEngine(lives=0).poll)
         assert make_problems(tmp_path, 15).returncode == 130
     release_locks(tmp_path)
     counting = engine(FakeEngine())

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from lib import output, rows
+from lib import locks, rows
 from lib.errors import UserError
 from lib.output import Output
 from lib.output_folder import OutputFolder
@@ -128,7 +128,7 @@ def test_cut_at_any_byte_the_part_file_keeps_every_whole_line(tmp_path):
     for key in range(3):
         out.add(key, {"text": "é" * (key + 1)})
     whole = out.part.read_bytes()
-    os.close(out._descriptor)
+    out._finished_rows.release()
     for cut in range(len(whole) + 1):
         out.part.write_bytes(whole[:cut])
         again = make(tmp_path)
@@ -137,7 +137,7 @@ def test_cut_at_any_byte_the_part_file_keeps_every_whole_line(tmp_path):
             if key not in again:
                 again.add(key, {"text": "é" * (key + 1)})
         assert again.part.read_bytes() == whole
-        os.close(again._descriptor)
+        again._finished_rows.release()
 
 
 @pytest.mark.parametrize("finished", [False, True], ids=["while it grows", "when it is finished"])
@@ -245,7 +245,7 @@ def test_a_finished_file_that_is_being_made_anew_keeps_its_part(tmp_path):
     finished = make(tmp_path)
     finished.add(0, {"n": 0})
     finished.finish(1)
-    growing = output.hold(finished.part)  # of a process with --overwrite, just begun
+    growing = locks.hold(finished.part)  # of a process with --overwrite, just begun
     assert make(tmp_path).finished and finished.part.exists()
     os.close(growing)
     assert make(tmp_path).finished and not finished.part.exists()
@@ -258,7 +258,7 @@ def test_who_waited_for_a_file_that_is_finished_now_is_told_so(tmp_path, monkeyp
         (tmp_path / "o.json.part").unlink()  # what the other process does at its end
         real_lock(descriptor, operation)
 
-    monkeypatch.setattr(output.fcntl, "flock", lock_late)
+    monkeypatch.setattr(locks.fcntl, "flock", lock_late)
     with pytest.raises(UserError, match="was finished by another process just now; run the same"):
         make(tmp_path)
 
@@ -270,7 +270,7 @@ def test_a_file_system_without_locks_is_said_once_and_survived(
     def no_locks(descriptor: int, operation: int) -> None:
         raise OSError(fault, os.strerror(fault))
 
-    monkeypatch.setattr(output.fcntl, "flock", no_locks)
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
     out = make(tmp_path)
     out.add(0, {"n": 0})
     out.finish(1)
@@ -319,7 +319,7 @@ def test_a_kill_between_the_first_two_files_leaves_nothing_to_be_asked_about(tmp
 def test_a_line_of_a_part_that_is_no_row_is_named(tmp_path, line):
     out = make(tmp_path)
     out.add(0, {"n": 0})
-    os.close(out._descriptor)
+    out._finished_rows.release()
     with open(out.part, "ab") as part_file:
         part_file.write(line + b"\n")
     with pytest.raises(UserError, match="o.json.part:2: no row; mend that line or use --overwrite"):

@@ -1,15 +1,13 @@
 """A stage's output while it grows: a finished name means a whole file, made with known settings.
 
-While it grows, `X.json` is `X.json.part`: one line a finished row, appended in one write, in the
-order of finishing. Only `Output.finish` creates `X.json`, with the rows in the order of their keys,
-so a kill at any byte costs the rows in flight and nothing else. The last line of a key counts.
+While it grows, `X.json` is `X.json.part` (lib/part_file.py). Only `Output.finish` creates `X.json`,
+with the rows in the order of their keys, so a kill at any byte costs the rows in flight and nothing
+else.
 
 A finished file can grow or shrink with its input: it becomes `.part` again, rows that still answer
 their input are kept, and the result is the file of a run that had the new input from the start.
 """
 
-import errno
-import fcntl
 import json
 import os
 import time
@@ -20,13 +18,13 @@ from typing import NoReturn
 
 from lib import progress
 from lib.errors import UserError
+from lib.locks import remove_unless_held
+from lib.part_file import PartFile, Record
 from lib.progress import say, shown_path
 from lib.rows import dumps, is_made_from, sha256, stream, write_json
 
 REFUSE, EXTEND, REMAKE = "refuse", "extend", "remake"  # what a new input does to a finished file
 
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of some network file systems
-HELD = (errno.EWOULDBLOCK, errno.EACCES)  # by another process
 # What a rerun reads of a meta file, and what only a finished file's has.
 META_KEYS = {"stage": str, "settings": dict, "inputs": dict, "seconds": (int, float)}
 FINISHED_KEYS = {"rows_in": int, "rows_out": int, "dropped": dict}
@@ -60,9 +58,7 @@ class Output:
         self.dropped_path = Path(f"{path}.dropped.jsonl")
         hashes = {str(name): sha256(name) for name in inputs}
         self.made_by = {"stage": stage, "settings": settings, "inputs": hashes}
-        self.dropped: Counter[str] = Counter()  # rows so far, by the reason why they were dropped
-        self._records: dict[int, tuple[int, str | None]] = {}  # key -> offset in .part, reason
-        self._descriptor: int | None = None
+        self._finished_rows = PartFile(self.part)
         self._overwrite = overwrite  # what is there stays until `open` holds it
         self._adjustable, self._new_input = adjustable, new_input
         self._changes: list[str] = []  # what has changed since an earlier session, and may
@@ -70,7 +66,9 @@ class Output:
         self.meta = {} if overwrite else self._remembered_meta()
         self.finished = self.path.exists() and not overwrite and not self._changes
         if self.finished:
-            _remove_leftover(self.part)
+            # Left by a kill between the last rename and its removal. If a process that was started
+            # with --overwrite holds it, it stays.
+            remove_unless_held(self.part)
 
     def announce(self, what: str) -> bool:
         """Say in the first second what will be made; True if it is there already."""
@@ -91,32 +89,36 @@ class Output:
         `total` is how many rows are expected, for those who watch the file grow.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = hold(self.part)
+        self._finished_rows.hold()
         if self._overwrite:
             self._remove_old_files()
         else:  # another process may have worked on it since this one looked
             self.meta = self._remembered_meta()
         if self._changes:
             self._refill_part()
-        elif os.fstat(self._descriptor).st_size == 0:
+        elif self._finished_rows.is_empty():
             self._refuse_finished()
             self.meta = {**self.made_by, "notes": notes or {}, "seconds": 0.0}
             if total is not None:
                 self.meta["rows_expected"] = total
             write_json(self.meta_path, self.meta)
-        self._end = self._read_part()
-        os.ftruncate(self._descriptor, self._end)
+        self._finished_rows.read()
         self._forget_stale_rows()
         if self._changes:
             self._take_over(total)
-        self.resumed = len(self._records)
+        self.resumed = len(self)
         self._started = time.monotonic()
 
     def __contains__(self, key: int) -> bool:
-        return key in self._records
+        return key in self._finished_rows
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._finished_rows)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """The dropped rows so far, by the reason."""
+        return self._finished_rows.dropped
 
     @property
     def kept(self) -> int:
@@ -124,32 +126,12 @@ class Output:
         return len(self) - self.dropped.total()
 
     def add(self, key: int, row: dict, reason: str | None = None) -> None:
-        """Remember that row `key` is finished: kept, or dropped for a reason.
+        """Remember that row `key` is finished: kept, or dropped for a reason."""
+        self._finished_rows.add(Record(key, row, reason))
 
-        The row is appended in one write, so that a kill tears this line only.
-        """
-        assert key not in self._records, f"row {key} was answered twice"
-        record = {"key": key}
-        if reason:
-            record["why"] = reason
-        record["row"] = row
-        line = dumps(record) + b"\n"
-        bytes_written = os.write(self._descriptor, line)
-        if bytes_written != len(
-            line
-        ):  # the disk is full: cut the torn line off, so that a resume works
-            os.ftruncate(self._descriptor, self._end)
-            raise OSError(28, "No space left on device", str(self.part))
-        self._note(key, self._end, reason)
-        self._end += len(line)
-
-    def records(self) -> Iterator[tuple[int, dict, str | None]]:
-        """(key, row, reason) of all finished rows in the order of their keys, one at a time."""
-        with open(self.part, "rb") as part_file:
-            for key in sorted(self._records):
-                offset, reason = self._records[key]
-                part_file.seek(offset)
-                yield key, json.loads(part_file.readline())["row"], reason
+    def records(self) -> Iterator[Record]:
+        """All finished rows in the order of their keys, one at a time."""
+        return self._finished_rows.records()
 
     def pause(self) -> None:
         """Add this session's seconds to the meta file, whether the work is finished or not."""
@@ -193,6 +175,7 @@ class Output:
             self.dropped_path.unlink(missing_ok=True)  # of an earlier session
         os.replace(whole_path, self.path)
         self.part.unlink()
+        self._finished_rows.release()
         self.finished = True
 
     def finish_or_abandon(self, rows_in: int) -> None:
@@ -224,6 +207,7 @@ class Output:
         """Remove what came to nothing, so that other settings may try; UserError says why."""
         self.part.unlink()
         self.meta_path.unlink()
+        self._finished_rows.release()
         counts = progress.reasons(self.dropped)
         raise UserError(f"{self.path}: no row is left: {counts}; nothing is written")
 
@@ -255,7 +239,7 @@ class Output:
         Its meta file is replaced by the new one in one step, so that no moment leaves a file with
         another's settings.
         """
-        os.ftruncate(self._descriptor, 0)
+        self._finished_rows.empty()
         self.path.unlink(missing_ok=True)
         self.dropped_path.unlink(missing_ok=True)
 
@@ -318,9 +302,7 @@ class Output:
 
     def forget_from(self, first_key: int) -> None:
         """Forget the rows of this key and higher ones."""
-        for key in list(self._records):
-            if key >= first_key:
-                self._forget(key)
+        self._finished_rows.forget(self._finished_rows.keys_from(first_key))
 
     @property
     def _may_grow(self) -> bool:
@@ -329,29 +311,25 @@ class Output:
     def _refill_part(self) -> None:
         """Fill `.part` from the finished file, which stays until all of it is on the disk."""
         if self._new_input == REMAKE:
-            os.ftruncate(self._descriptor, 0)
+            self._finished_rows.empty()
         elif self.path.exists():
-            os.ftruncate(self._descriptor, 0)
-            with open(self.part, "ab") as part_file:
-                for record in self._finished_records():
-                    part_file.write(dumps(record) + b"\n")
-                part_file.flush()
-                os.fsync(part_file.fileno())
+            self._finished_rows.replace(self._finished_records())
 
-    def _finished_records(self) -> Iterator[dict]:
-        """The lines of `.part` again: dropped rows know their keys, the kept ones fill the rest."""
+    def _finished_records(self) -> Iterator[Record]:
+        """The records of `.part` again: dropped rows know their keys, kept ones fill the rest."""
         dropped_rows = self._numbered_dropped_rows() if self.meta["dropped"] else {}
         kept_rows = stream(str(self.path)) if self.meta["rows_out"] else iter(())
         for key in range(self.meta["rows_in"]):
             if key in dropped_rows:
                 row = dropped_rows[key]
-                yield {"key": key, "why": row.pop("why"), "row": row}
+                reason = row.pop("why")
+                yield Record(key, row, reason)
                 continue
             place, row = next(kept_rows, ("", None))
             if row is None:
                 problem = "has fewer rows than its meta file counts"
                 raise UserError(f"{self.path} {problem}; make it again with --overwrite")
-            yield {"key": key, "row": row}
+            yield Record(key, row, None)
 
     def _numbered_dropped_rows(self) -> dict[int, dict]:
         dropped_rows = {}
@@ -367,10 +345,9 @@ class Output:
         if self._is_current is None or not (self._changes or "changes" in self.meta):
             return
         stale_keys = [key for key, row, _ in self.records() if not self._is_current(key, row)]
-        if self._changes and stale_keys and len(stale_keys) == len(self._records):
+        if self._changes and stale_keys and len(stale_keys) == len(self):
             refuse_changes(self.path, [self._other_contents()])
-        for key in stale_keys:
-            self._forget(key)
+        self._finished_rows.forget(stale_keys)
 
     def _take_over(self, total: int | None) -> None:
         """From now on the file is unfinished and of the new settings and inputs."""
@@ -383,83 +360,6 @@ class Output:
         if total is not None:
             self.meta["rows_expected"] = total
         write_json(self.meta_path, self.meta)
-
-    def _forget(self, key: int) -> None:
-        _, reason = self._records.pop(key)
-        if reason:
-            self.dropped -= Counter([reason])
-
-    def _read_part(self) -> int:
-        """Note the finished rows of `.part`; returns the offset behind the last whole line."""
-        offset = 0
-        with open(self.part, "rb") as part_file:
-            for line_number, line in enumerate(part_file, 1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    record = json.loads(line)
-                    self._note(record["key"], offset, record.get("why"))
-                except (ValueError, KeyError, TypeError):
-                    advice = "mend that line or use --overwrite"
-                    raise UserError(f"{self.part}:{line_number}: no row; {advice}") from None
-                offset += len(line)
-        return offset
-
-    def _note(self, key: int, offset: int, reason: str | None) -> None:
-        if key in self._records:
-            self._forget(key)
-        self._records[key] = (offset, reason)
-        if reason:
-            self.dropped[reason] += 1
-
-
-def hold(path: Path) -> int:
-    """Open a file to append to it, and hold it against other processes; returns its descriptor.
-
-    UserError if another process holds it. A file system without locks is reported and survived.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        if e.errno in NO_LOCKS:
-            place = f"the file system of {shown_path(path)} has no locks ({e.strerror})"
-            say(f"{place}: take care that no second process writes it")
-            return descriptor
-        os.close(descriptor)
-        if e.errno not in HELD:
-            raise
-        advice = "wait for it or stop it"
-        raise UserError(f"{path} is being written by another process; {advice}") from None
-    if not _is_at(path, descriptor):
-        os.close(descriptor)
-        advice = "run the same command again"
-        raise UserError(f"{path} was finished by another process just now; {advice}")
-    return descriptor
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file still has its name: who held it before may have removed it."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _remove_leftover(part: Path) -> None:
-    """Remove a `.part` that a kill left between the last rename and its removal.
-
-    One that another process holds stays: that one was started with --overwrite.
-    """
-    if not part.exists():
-        return
-    with open(part, "rb") as leftover:
-        try:
-            fcntl.flock(leftover, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            if e.errno in HELD:
-                return
-        part.unlink()
 
 
 class _RowWriter:

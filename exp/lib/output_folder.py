@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lib.output import changed_settings, hold, refuse_changes
+from lib.locks import hold
+from lib.output import changed_settings, refuse_changes
 from lib.progress import say, shown_path
 from lib.rows import read_object, write_json
 
