@@ -140,11 +140,16 @@ def test_cut_at_any_byte_the_part_file_keeps_every_whole_line(tmp_path):
         again._finished_rows.release()
 
 
+def test_a_session_that_failed_before_its_first_row_binds_no_later_one(tmp_path):
+    make(tmp_path)._finished_rows.release()
+    make(tmp_path, temperature=0.8)
+
+
 @pytest.mark.parametrize("finished", [False, True], ids=["while it grows", "when it is finished"])
 def test_other_settings_are_refused_and_named(tmp_path, finished):
     out = make(tmp_path)
+    out.add(0, {})
     if finished:
-        out.add(0, {})
         out.finish(1)
     with pytest.raises(
         UserError,
@@ -175,7 +180,9 @@ def test_an_input_with_other_contents_is_refused_but_may_move(tmp_path):
     def output(name: str) -> Output:
         return Output(str(tmp_path / "o.json"), "stage", {}, (str(tmp_path / name),))
 
-    output("in.json").open({})
+    first = output("in.json")
+    first.open({})
+    first.add(0, {"n": 0})
     output("moved.json")
     with pytest.raises(UserError, match="other contents of .*other.json"):
         output("other.json")

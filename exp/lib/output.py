@@ -245,8 +245,9 @@ class Output:
 
     def _remembered_meta(self) -> dict:
         """The meta file of an earlier session; UserError if that one had other settings."""
-        begun = self.part.exists() and (self.part.stat().st_size > 0 or self.meta_path.exists())
-        if not (self.path.exists() or begun):
+        # A `.part` without a row is left by a session that failed before its first one.
+        is_begun = self.part.exists() and self.part.stat().st_size > 0
+        if not (self.path.exists() or is_begun):
             return {}
         old_meta = self._read_meta()
         old_settings, new_settings = dict(old_meta["settings"]), dict(self.made_by["settings"])
