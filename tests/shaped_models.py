@@ -6,7 +6,6 @@ are random, or written by hand where a model has to say something that the stage
 
 import json
 import math
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -169,9 +168,3 @@ def _llama_config(tokenizer, **config):
         "pad_token_id": tokenizer.pad_token_id,
     }
     return LlamaConfig(**facts | config)
-
-
-if __name__ == "__main__":
-    data, models = map(Path, sys.argv[1:])
-    llama_policy(models / "policy", data)
-    armorm(models / "armorm", data, max_position_embeddings=8192)

@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 import shaped_models
-from conftest import ROOT, TEST_DATA
 from test_drivers import make_copy
 from test_reward_heads import Reference
 
@@ -18,38 +17,37 @@ from test_reward_heads import Reference
 class ShapedRun:
     """What `make all-domains MODEL=policy REWARD_MODEL=armorm COUNT=4` calls, in a copy with one domain."""
 
-    def __init__(self, folder: Path):
-        self.models = folder / "models"
+    def __init__(self, folder: Path, test_data: Path):
+        policy = shaped_models.llama_policy(folder / "policy", test_data)
+        self.reward_model = shaped_models.armorm(
+            folder / "armorm", test_data, max_position_embeddings=8192
+        )
         copy = make_copy(folder)
-        self.folder = copy / "data/shaped"
         domains_path = copy / "configs/domains.yaml"
         domains = yaml.safe_load(domains_path.read_text())
         domains_path.write_text(yaml.safe_dump({"algebra": domains["algebra"]}))
-        script = (
-            f'"$PYTHON" "{ROOT}/tests/shaped_models.py" "{TEST_DATA}" "{self.models}" && '
-            f'exec ./run_math_generation.sh "{self.models}/policy" 2'
-        )
         settings = {
             "PYTHON": sys.executable,
-            "REWARD_MODEL": str(self.models / "armorm"),
+            "REWARD_MODEL": str(self.reward_model),
             "COUNT": "4",
             "RUN": "shaped",
         }
         finished = subprocess.run(
-            ["bash", "-c", script],
+            ["nice", copy / "run_math_generation.sh", policy, "2"],
             cwd=copy,
             env={**os.environ, **settings},
-            stdin=subprocess.DEVNULL,
             text=True,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        self.returncode, self.log = finished.returncode, finished.stdout + finished.stderr
+        self.folder = copy / "data/shaped"
+        self.returncode, self.log = finished.returncode, finished.stdout
 
 
 @pytest.fixture(scope="module")
-def shaped(test_data, tmp_path_factory) -> ShapedRun:
-    test_data / "tokenizers"  # skips where it is not there
-    return ShapedRun(tmp_path_factory.mktemp("shaped"))
+def shaped(tmp_path_factory, test_data) -> ShapedRun:
+    return ShapedRun(tmp_path_factory.mktemp("shaped"), test_data)
 
 
 def test_a_llama_and_an_armorm_go_through_all_stages_of_the_main_job(shaped):
@@ -66,7 +64,7 @@ def test_a_llama_and_an_armorm_go_through_all_stages_of_the_main_job(shaped):
 
 
 def test_the_served_armorm_ranks_by_its_own_arithmetic(shaped):
-    reference = Reference(shaped.models / "armorm")
+    reference = Reference(shaped.reward_model)
     row, *_ = json.loads((shaped.folder / "algebra/algebra_ins_7res_armorm.json").read_text())
     assert row["scores"] == sorted(row["scores"], reverse=True) and len(row["scores"]) == 7
     for answer, score in zip(row["responses"], row["scores"], strict=True):
