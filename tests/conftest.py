@@ -82,10 +82,13 @@ SLOW_FILES = {
 LONG_FILES = [
     "test_drivers",
     "test_training",
+    "test_shaped_drivers",
     "test_stages",
     "test_resume",
     "test_evals",
+    "test_dry_runs",
     "test_make_tiny",
+    "test_reward_heads",
 ]
 
 
