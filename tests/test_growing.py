@@ -4,14 +4,13 @@ The stages are real; the engine is a fake that counts what it is asked and answe
 """
 
 import json
-import os
 import random
 from collections import deque
 from pathlib import Path
 
 import pytest
 
-from conftest import TINY, TINY_RM, stage_here
+from conftest import TINY, TINY_RM, release_locks, stage_here
 from lib.errors import UserError
 from lib.inference.backends import Where
 from lib.inference.requests import Completion, Reply, Request, Score, is_chat
@@ -146,13 +145,6 @@ def test_another_count_ends_in_the_files_of_a_run_that_asked_for_it_at_once(
     meta = json.loads((grown / "algebra_ins.json.meta.json").read_bytes())
     assert (meta["asked"], meta["made"], meta["settings"]["total_prompts"]) == (then, then, then)
     assert meta["rows_in"] == meta["rows_out"] + sum(meta["dropped"].values())
-
-
-def release_locks(folder: Path) -> None:
-    """What the end of a killed process does: its files are closed, and so unlocked."""
-    for descriptor in Path("/proc/self/fd").iterdir():
-        if descriptor.exists() and descriptor.resolve().is_relative_to(folder):
-            os.close(int(descriptor.name))
 
 
 @pytest.mark.parametrize("then", [16, 6], ids=["grown", "cut"])

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import make_tiny
-from conftest import TINY, TINY_RM, stage
+from conftest import TINY, TINY_RM, release_locks, stage
 from lib.output_folder import OutputFolder
 from lib.tiny import optimizer, problems, recipe
 
@@ -145,6 +145,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, tokeniz
     monkeypatch.setattr(optimizer, "weighted_loss", killed)
     with pytest.raises(KeyboardInterrupt):
         train("killed")
+    release_locks(tmp_path)
     assert not (tmp_path / "killed").exists()
     monkeypatch.setattr(optimizer, "weighted_loss", whole)
     train("killed")

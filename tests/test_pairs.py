@@ -7,7 +7,7 @@ import pytest
 
 import dpo
 import prep_pairs
-from conftest import ROOT, TINY, stage
+from conftest import ROOT, TINY, release_locks, stage
 from lib import cli
 from lib.errors import UserError
 from lib.training import train_log
@@ -134,6 +134,7 @@ def test_dpo_beside_a_reference_adapter_resumes_as_if_it_had_never_stopped(
     monkeypatch.setattr(train_log, "callback", fake_kill)
     with pytest.raises(KeyboardInterrupt):
         train("stopped")
+    release_locks(tmp_path)
     monkeypatch.setattr(train_log, "callback", real)
     assert (tmp_path / "stopped.part/checkpoint-2/ref").is_dir(), "the case of two adapters"
     train("stopped")

@@ -700,7 +700,7 @@ def test_vllm_scores_the_ids_of_a_conversation_as_its_messages(reward_url):
         reply = first_reply(engine)
     finally:
         engine.close()
-    assert reply.scores == pytest.approx((score, score))
+    assert [given.value for given in reply.scores] == pytest.approx([score, score])
 
 
 def test_a_limit_that_leaves_no_room_in_the_servers_context_is_one_line(policy_url):
