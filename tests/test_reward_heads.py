@@ -52,20 +52,24 @@ class Reference:
         self.llama.load_state_dict(backbone)
 
     def token_ids(self, problem: str, answer: str) -> list[int]:
-        """The prompt as the template renders it, the answer as mere text, the end of the turn.
+        """The prompt as the template renders it, the answer, the end of the turn.
 
-        What reads like a special token in the answer is cut behind its first character.
+        What reads like a special token in the problem or the answer is cut behind its first
+        character, so that it is mere text.
         """
+        special_tokens = "|".join(map(re.escape, self.tokenizer.all_special_tokens))
+
+        def with_cuts(text: str) -> str:
+            return re.sub(special_tokens, lambda token: f"<\0{token[0][1:]}", text)
+
         prompt = self.tokenizer.apply_chat_template(
-            user_turn(problem),
+            user_turn(with_cuts(problem)),
             add_generation_prompt=True,
             tokenize=False,
             date_string="26 Jul 2024",
         )
-        special_tokens = "|".join(map(re.escape, self.tokenizer.all_special_tokens))
-        cut_answer = re.sub(special_tokens, lambda token: f"<\0{token[0][1:]}", answer.strip())
-        ids = self.tokenizer.encode(prompt, add_special_tokens=False)
-        for piece in cut_answer.split("\0"):
+        ids = []
+        for piece in f"{prompt}{with_cuts(answer.strip())}".split("\0"):
             ids += self.tokenizer.encode(piece, add_special_tokens=False)
         return [*ids, self.tokenizer.convert_tokens_to_ids("<|eot_id|>")]
 
