@@ -10,23 +10,12 @@ die() {
   exit 2
 }
 . "$root/scripts/header.sh"
+. "$root/scripts/checks.sh"
 [[ -x $python || ${DRY:-} ]] || die "no Python at $python; run 'make setup', or set PYTHON=…"
 
 # say TEXT: one line on stderr with the time and, where domains run side by side, with the domain.
 say() {
   printf '%(%T)T  %s%s\n' -1 "${TIDING_DOMAIN:+$TIDING_DOMAIN  }" "$*" >&2
-}
-
-# check FLAGS…: exp/check_run.py, which ends the run for what it finds; CHECK=warn and DRY=1 make that a warning.
-check() {
-  local choice=${CHECK:-refuse}
-  [[ ! ${DRY:-} ]] || choice=warn
-  "$python" "$root/exp/check_run.py" --check "$choice" "$@"
-}
-
-# server_for PHASE LEFT URL: the URL; where PHASE is not among what is LEFT, one where nobody answers and nobody will ask.
-server_for() {
-  if [[ ! $3 && $2 != *"$1"* ]]; then echo http://127.0.0.1:9/v1; else echo "$3"; fi
 }
 
 # step STAGE FLAGS…: a heading with the time, the stage, its log; DRY=1 prints the command instead.

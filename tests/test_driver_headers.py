@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 DRIVERS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / "run_math_generation.sh"])
-HELPERS = {"lib.sh", "header.sh", "make_venv.sh"}
+HELPERS = {"lib.sh", "header.sh", "checks.sh", "make_venv.sh"}
 # Passed from one driver to the next, or bash's own: nobody types them.
 INTERNAL = {
     "BASE_URL",
