@@ -556,6 +556,36 @@ def test_thinking_that_a_server_sends_apart_is_kept_with_the_answer(message, tex
     assert server_answers.read(body).completions[0].text == text
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param({"choices": [None]}, id="a choice that is null"),
+        pytest.param({"choices": {"message": "4"}}, id="choices that are no list"),
+        pytest.param({"choices": [{"message": "4", "finish_reason": "stop"}]}, id="a message that is text"),
+        pytest.param(answer(3, text=4), id="a content that is a number"),
+        pytest.param({**answer(3), "usage": ["4 tokens"]}, id="usage that is a list"),
+        pytest.param("[" * 100_000, id="brackets without end"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_form_is_asked_for_again(content):
+    server = FakeServer("gateway", lambda row, body, count: (200, content) if count == 0 else None)
+    assert ask(server).completions[0].text == "1" and server.asked[0] == 2
+
+
+@pytest.mark.parametrize("charset", ["base64", "utf-16", "nonsense"])
+def test_an_answer_is_utf_8_whatever_its_header_says(charset):
+    body = "\ufeff" + json.dumps(answer(0, text="π"), ensure_ascii=False)
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    server = FakeServer("gateway", lambda row, content, count: (200, body, headers))
+    assert ask(server).completions[0].text == "π"
+
+
+def test_tokens_that_are_counted_in_text_are_numbers():
+    usage = {"prompt_tokens": "12", "completion_tokens": "3"}
+    given = server_answers.read({**answer(0), "usage": usage})
+    assert (given.prompt_tokens, given.tokens) == (12, 3)
+
+
 def test_a_finish_reason_that_nobody_knows_travels_as_it_is(questions):
     filtered = (200, answer(BAD, "18", ending="content_filter"))
     cut = (200, answer(BAD, "18", ending="model_length"))

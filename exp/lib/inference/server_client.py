@@ -180,7 +180,8 @@ class ServerClient:
             async with asyncio.timeout(ANSWER_S):
                 request = self._session.request(method, f"{root}{path}", json=body)
                 async with request as response:
-                    text = await response.text(errors="replace")
+                    # JSON is UTF-8, whatever a header says.
+                    text = (await response.read()).decode("utf-8-sig", errors="replace")
         except (aiohttp.ClientError, ConnectionError) as e:
             raise Failure("does not answer", "connection broken") from e
         except TimeoutError:
@@ -203,7 +204,7 @@ def _json_object(text: str) -> dict:
     """A body as JSON; Failure if it is none, and what an error in it is."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise Failure(f"sent no JSON: {server_faults.message_of(text, 100)}", "no JSON")

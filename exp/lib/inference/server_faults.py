@@ -221,7 +221,7 @@ def message_of(text: str, longest: int = 300) -> str:
     message = text
     try:
         message = _message_in(json.loads(text)) or text
-    except ValueError:
+    except (ValueError, RecursionError):
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title:
             message = title[1]
