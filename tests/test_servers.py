@@ -208,6 +208,20 @@ TOO_LONG = [  # make, status, body
     pytest.param("anthropic", 400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 213462 tokens > 200000 maximum"}}, id="Anthropic"),
     pytest.param("moonshot", 400, {"error": {"message": "Invalid request: Your request exceeded model token limit: 8192", "type": "invalid_request_error"}}, id="Kimi"),
     pytest.param("ollama", 400, {"error": {"message": "the input length exceeds the context length", "type": "api_error"}}, id="Ollama's embeddings"),
+    pytest.param("ollama", 400, {"error": {"message": "prompt too long; exceeded max context length by 40 tokens", "type": "api_error"}}, id="Ollama's cloud"),
+    pytest.param("together", 403, {"error": {"message": "Input token count + `max_tokens` parameter must be less than the context length of the model being queried."}}, id="Together, 403"),
+    pytest.param("fireworks", 400, {"error": {"object": "error", "type": "invalid_request_error", "message": "The prompt is too long: 140000, model maximum context length: 131071"}}, id="Fireworks"),
+    pytest.param("litellm", 400, {"error": {"message": "litellm.ContextWindowExceededError: Context Window exceeded for given call. No models have context window large enough for this call.", "code": "400"}}, id="LiteLLM"),
+    pytest.param("google", 400, {"error": {"code": 400, "message": "Unable to submit request because the input token count is 40000 but model only supports up to 32768. Reduce the input token count and try again."}}, id="Vertex"),
+    pytest.param("anthropic", 400, {"error": {"message": "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens` and try again"}}, id="Anthropic, both together"),
+    pytest.param("cohere", 400, {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292. Try using a shorter prompt."}, id="Cohere"),
+    pytest.param("zhipu", 400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}, id="Zhipu"),
+    pytest.param("cloudflare", 400, {"errors": [{"message": "The estimated number of input and maximum output tokens (9000) exceeded this model context window limit (8000)."}]}, id="Cloudflare"),
+    pytest.param("llama_cpp_python", 500, {"error": {"message": "Requested tokens (4200) exceed context window of 4096"}}, id="llama-cpp-python"),
+    pytest.param("tensorrt", 400, {"object": "error", "message": "Prompt length (5000) exceeds maximum input length (4096)."}, id="TensorRT-LLM"),
+    pytest.param("tensorrt", 400, {"object": "error", "message": "The sum of prompt length (5000.0) and query length (0) should not exceed max_num_tokens (4096)"}, id="TensorRT-LLM, a batch"),
+    pytest.param("tabby", 400, {"detail": "Prompt length 5000 is greater than max_seq_len 4096"}, id="TabbyAPI"),
+    pytest.param("azure", 400, {"error": {"message": "Input length 5000 exceeds maximum allowed token size 4096"}}, id="Azure's other models"),
 ]  # fmt: skip
 
 
@@ -234,6 +248,10 @@ NOT_A_ROW = [  # status, body, kind of fault
     pytest.param(429, {"error": "Model is overloaded", "error_type": "overloaded"}, Overloaded, id="TGI, overloaded"),
     pytest.param(503, {"error": {"message": "server busy, please try again.  maximum pending requests exceeded"}}, Overloaded, id="Ollama, busy"),
     pytest.param(503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, Overloaded, id="llama.cpp, loading"),
+    pytest.param(498, {"error": {"message": "Flex Tier Capacity Exceeded"}}, Overloaded, id="Groq, its own code"),
+    pytest.param(503, {"error": "Model x/y is currently loading", "estimated_time": 20.0}, Overloaded, id="Hugging Face, loading"),
+    pytest.param(503, {"error": {"code": "DEPLOYMENT_SCALING_UP", "message": "Deployment is scaling up"}}, Overloaded, id="Fireworks, starting"),
+    pytest.param(503, {"object": "error", "message": "The request queue is full."}, Overloaded, id="SGLang, a full queue"),
     pytest.param(503, "no healthy upstream", Failure, id="a gateway without a server"),
     pytest.param(502, "<html><title>502 Bad Gateway</title></html>", Failure, id="nginx"),
     pytest.param(500, {"error": {"message": "EngineCore encountered an issue", "type": "Internal Server Error"}}, Failure, id="vLLM, a dead engine"),
@@ -270,6 +288,9 @@ def test_a_prompt_that_is_filtered_is_a_rows_fault(status, body):
         pytest.param({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s", "x-ratelimit-reset-tokens": "12ms"}, "", 360, id="OpenAI, requests used up"),
         pytest.param({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1h2m3.5s"}, "", 3723.5, id="OpenAI, tokens used up"),
         pytest.param({}, "Please try again in 6m0s. Visit …", 360, id="in the message"),
+        pytest.param({}, "Please retry in 58.9s.", 58.9, id="Gemini's words"),
+        pytest.param({}, "Please retry after 7 seconds.", 7, id="Azure's words"),
+        pytest.param({}, "Try again in 1m 30s", 90, id="two words"),
         pytest.param({"Retry-After": "-1"}, "", None, id="Azure's nonsense"),
         pytest.param({"Retry-After": "0"}, "", None, id="nothing to wait for"),
         pytest.param({"Retry-After": "nan"}, "", None, id="no number"),
@@ -284,6 +305,22 @@ def test_the_wait_is_what_the_server_asks_for(headers, text, seconds):
 def test_the_wait_may_be_a_date():
     date = formatdate(time.time() + 90, usegmt=True)
     assert 85 < server_faults.seconds_to_wait({"Retry-After": date}) < 91
+    past = formatdate(time.time() - 90, usegmt=True)
+    assert server_faults.seconds_to_wait({"Retry-After": past}) is None
+
+
+@pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
+@pytest.mark.parametrize("name", ["Retry-After", "x-ratelimit-reset-requests"])
+def test_the_wait_may_be_a_time_since_1970(name, unit):
+    stated = str(int((time.time() + 90) * unit))
+    headers = {"x-ratelimit-remaining-requests": "0", name: stated}
+    assert 85 < server_faults.seconds_to_wait(headers) < 91
+
+
+def test_a_fault_of_an_upstream_is_tried_again():
+    """TGI's, which a row is not dropped for at once."""
+    body = json.dumps({"error": "Request failed during generation", "error_type": "generation"})
+    assert server_faults.fault_of(424, {}, body).tries is None
 
 
 ROW_FAULTS = [  # make, what the bad row gets each time, why it is dropped
