@@ -173,6 +173,11 @@ _TRY_AGAIN_IN = re.compile(
 LONGEST_SPAN_S = 10 * 365 * 86400  # above it a number of seconds is a time since 1970
 
 
+def api_key() -> str:
+    """The key in OPENAI_API_KEY, without the line's end that a file may have left on it."""
+    return os.environ.get("OPENAI_API_KEY", "").strip()
+
+
 def fault_of(status: int, headers: Mapping[str, str], text: str) -> Exception:
     """What an answer with this status, 200 with an error in its body included, is raised as.
 
@@ -269,7 +274,7 @@ def message_of(text: str, longest: int = 300) -> str:
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title:
             message = title[1]
-    key = os.environ.get("OPENAI_API_KEY")
+    key = api_key()
     if key:
         message = message.replace(key, "[key]")
     return " ".join(message.split())[:longest] or "nothing"
@@ -292,7 +297,7 @@ def _advice(status: int) -> str:
     """What to do about a refusal of the whole run."""
     if status not in (401, 403):
         return ""
-    if os.environ.get("OPENAI_API_KEY"):
+    if api_key():
         return "; it does not take the key in OPENAI_API_KEY"
     return "; it needs a key: set OPENAI_API_KEY"
 
