@@ -363,6 +363,11 @@ def test_vllm_flags_may_name_the_gpus_of_one_model(flags, expected):
     assert memory.typed_tensor_parallel_size(flags) == expected
 
 
+def test_a_text_config_of_null_is_none():
+    config = {**SEVEN_B, "text_config": None}
+    assert weights.attention_heads(config) == weights.attention_heads(SEVEN_B)
+
+
 def test_a_quote_in_vllm_flags_that_nothing_closes_is_one_line():
     with pytest.raises(UserError, match="VLLM_FLAGS --x 'y: no closing quotation"):
         memory.typed_tensor_parallel_size("--x 'y")

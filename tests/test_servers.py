@@ -559,6 +559,12 @@ def test_several_answers_at_temperature_0_are_asked_for_singly():
     )
 
 
+@pytest.mark.parametrize("temperature", [-1, float("nan"), float("inf")])
+def test_what_is_no_temperature_is_one_line(temperature):
+    with pytest.raises(UserError, match="--temperature .* is out of range"):
+        Sampling(temperature=temperature)
+
+
 def test_a_server_that_takes_no_seed_is_asked_without_one():
     """As Mistral, whose own name for it is another."""
     refusal = {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "input": 5}]}  # fmt: skip

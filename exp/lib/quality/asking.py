@@ -17,7 +17,8 @@ _ASKING = re.compile(
     r"factori[sz]e|estimate|approximate|verify|express|describe|classify|construct|establish|"
     r"deduce|state|give|list|minimi[sz]e|maximi[sz]e|integrate|differentiate|explain|"
     r"characteri[sz]e|define|expand|sketch|convert|count|identify|conclude|rewrite|rationali[sz]e|"
-    r"diagonali[sz]e|true or false|true/false|t/f|what|how|whether|why|which (?:of|is|are|one|number|value))\b",
+    r"diagonali[sz]e|true or false|true/false|t/f|what|how|whether|why|"
+    r"which (?:of|is|are|one|number|value))\b",
     re.IGNORECASE,
 )
 # These ask as the first word of a clause alone: elsewhere `put` and `use` tell.
