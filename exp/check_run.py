@@ -14,6 +14,7 @@ POLICY_URL and REWARD_URL name servers that run elsewhere, PORT the one to serve
 """
 
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,7 @@ def plan_domains(model: Model, domain: str, count: str, scale: float | None) -> 
         return [DomainPlan(chosen, int(count)) for chosen in chosen_domains]
     if scale is None:
         scale = model.scale
-    if scale <= 0:
+    if not 0 < scale < math.inf:
         raise UserError(f"SCALE {scale:g}: expected a number above 0")
     plans = []
     for chosen in chosen_domains:

@@ -1,6 +1,16 @@
 """Texts by hand for tests of what counts as a problem: (what it shows, text)."""
 
 PROBLEMS = [
+    ("true or false", "True or false: every abelian group of order 36 is cyclic."),
+    ("T/F", "T/F: If $A$ is invertible, then $A^T$ is invertible."),
+    ("(true/false)", "(True/False) A subset of a compact set is compact."),
+    ("linearize", "Linearize sin(x) at 0."),
+    ("interpolate", "Interpolate the points (0,1), (1,3), (2,11)."),
+    ("work out", "Work out 15% of 240."),
+    ("figure out", "Figure out the next number: 2, 6, 12, 20, 30"),
+    ("guess", "Guess the pattern 1, 1, 2, 3, 5, 8"),
+    ("take the derivative", "Take the derivative of $x^3$."),
+    ("extrapolate", "Extrapolate the sequence 3, 6, 12 to its tenth term."),
     # Somebody greets or asks for help, and then states the problem.
     ("a greeting and a call for help", "Hi, could you help me with this? Let $f$ be continuous on $[0,1]$. Show that $f$ is bounded."),
     ("hello", "Hello! Can you solve $3x + 5 = 20$ for $x$?"),

@@ -498,6 +498,11 @@ def test_the_date_is_the_same_whatever_day_it_is():
             id="a template that refuses everything",
         ),
         pytest.param(
+            "{{ 1 // (messages | length - messages | length) }}",
+            "division or modulo by zero",
+            id="a template that cannot be computed",
+        ),
+        pytest.param(
             "{% for m in messages %}{{ m['role'] }}{% endfor %}",
             "not in the text",
             id="no contents at all",

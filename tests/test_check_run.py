@@ -363,6 +363,22 @@ def test_vllm_flags_may_name_the_gpus_of_one_model(flags, expected):
     assert memory.typed_tensor_parallel_size(flags) == expected
 
 
+def test_a_text_config_of_null_is_none():
+    config = {**SEVEN_B, "text_config": None}
+    assert weights.attention_heads(config) == weights.attention_heads(SEVEN_B)
+
+
+def test_a_quote_in_vllm_flags_that_nothing_closes_is_one_line():
+    with pytest.raises(UserError, match="VLLM_FLAGS --x 'y: no closing quotation"):
+        memory.typed_tensor_parallel_size("--x 'y")
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
+def test_a_scale_that_gives_no_number_of_problems_is_one_line(scale):
+    with pytest.raises(UserError, match="expected a number above 0"):
+        check_run.plan_domains(models.find("0"), "algebra", "", scale)
+
+
 MENU = [model.name for model in models.menu()]
 R1_32B, R1_7B, MATH_72B, QWEN_7B, LLAMA_3B = MENU[1:]
 MACHINES = {

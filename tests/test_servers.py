@@ -60,6 +60,8 @@ class FakeServer(ThreadingHTTPServer):
         self.bodies: list[dict] = []
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
+        listed = {"id": model, "object": "model", "owned_by": make}
+        self.listing = {"object": "list", "data": [listed]}
         super().__init__(("127.0.0.1", 0), FakeHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -78,8 +80,7 @@ class FakeHandler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        listed = {"id": self.server.model, "object": "model", "owned_by": self.server.make}
-        self.reply(200, {"object": "list", "data": [listed]}, {})
+        self.reply(200, self.server.listing, {})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -208,6 +209,20 @@ TOO_LONG = [  # make, status, body
     pytest.param("anthropic", 400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 213462 tokens > 200000 maximum"}}, id="Anthropic"),
     pytest.param("moonshot", 400, {"error": {"message": "Invalid request: Your request exceeded model token limit: 8192", "type": "invalid_request_error"}}, id="Kimi"),
     pytest.param("ollama", 400, {"error": {"message": "the input length exceeds the context length", "type": "api_error"}}, id="Ollama's embeddings"),
+    pytest.param("ollama", 400, {"error": {"message": "prompt too long; exceeded max context length by 40 tokens", "type": "api_error"}}, id="Ollama's cloud"),
+    pytest.param("together", 403, {"error": {"message": "Input token count + `max_tokens` parameter must be less than the context length of the model being queried."}}, id="Together, 403"),
+    pytest.param("fireworks", 400, {"error": {"object": "error", "type": "invalid_request_error", "message": "The prompt is too long: 140000, model maximum context length: 131071"}}, id="Fireworks"),
+    pytest.param("litellm", 400, {"error": {"message": "litellm.ContextWindowExceededError: Context Window exceeded for given call. No models have context window large enough for this call.", "code": "400"}}, id="LiteLLM"),
+    pytest.param("google", 400, {"error": {"code": 400, "message": "Unable to submit request because the input token count is 40000 but model only supports up to 32768. Reduce the input token count and try again."}}, id="Vertex"),
+    pytest.param("anthropic", 400, {"error": {"message": "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens` and try again"}}, id="Anthropic, both together"),
+    pytest.param("cohere", 400, {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292. Try using a shorter prompt."}, id="Cohere"),
+    pytest.param("zhipu", 400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}, id="Zhipu"),
+    pytest.param("cloudflare", 400, {"errors": [{"message": "The estimated number of input and maximum output tokens (9000) exceeded this model context window limit (8000)."}]}, id="Cloudflare"),
+    pytest.param("llama_cpp_python", 500, {"error": {"message": "Requested tokens (4200) exceed context window of 4096"}}, id="llama-cpp-python"),
+    pytest.param("tensorrt", 400, {"object": "error", "message": "Prompt length (5000) exceeds maximum input length (4096)."}, id="TensorRT-LLM"),
+    pytest.param("tensorrt", 400, {"object": "error", "message": "The sum of prompt length (5000.0) and query length (0) should not exceed max_num_tokens (4096)"}, id="TensorRT-LLM, a batch"),
+    pytest.param("tabby", 400, {"detail": "Prompt length 5000 is greater than max_seq_len 4096"}, id="TabbyAPI"),
+    pytest.param("azure", 400, {"error": {"message": "Input length 5000 exceeds maximum allowed token size 4096"}}, id="Azure's other models"),
 ]  # fmt: skip
 
 
@@ -234,6 +249,10 @@ NOT_A_ROW = [  # status, body, kind of fault
     pytest.param(429, {"error": "Model is overloaded", "error_type": "overloaded"}, Overloaded, id="TGI, overloaded"),
     pytest.param(503, {"error": {"message": "server busy, please try again.  maximum pending requests exceeded"}}, Overloaded, id="Ollama, busy"),
     pytest.param(503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, Overloaded, id="llama.cpp, loading"),
+    pytest.param(498, {"error": {"message": "Flex Tier Capacity Exceeded"}}, Overloaded, id="Groq, its own code"),
+    pytest.param(503, {"error": "Model x/y is currently loading", "estimated_time": 20.0}, Overloaded, id="Hugging Face, loading"),
+    pytest.param(503, {"error": {"code": "DEPLOYMENT_SCALING_UP", "message": "Deployment is scaling up"}}, Overloaded, id="Fireworks, starting"),
+    pytest.param(503, {"object": "error", "message": "The request queue is full."}, Overloaded, id="SGLang, a full queue"),
     pytest.param(503, "no healthy upstream", Failure, id="a gateway without a server"),
     pytest.param(502, "<html><title>502 Bad Gateway</title></html>", Failure, id="nginx"),
     pytest.param(500, {"error": {"message": "EngineCore encountered an issue", "type": "Internal Server Error"}}, Failure, id="vLLM, a dead engine"),
@@ -270,6 +289,9 @@ def test_a_prompt_that_is_filtered_is_a_rows_fault(status, body):
         pytest.param({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s", "x-ratelimit-reset-tokens": "12ms"}, "", 360, id="OpenAI, requests used up"),
         pytest.param({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1h2m3.5s"}, "", 3723.5, id="OpenAI, tokens used up"),
         pytest.param({}, "Please try again in 6m0s. Visit …", 360, id="in the message"),
+        pytest.param({}, "Please retry in 58.9s.", 58.9, id="Gemini's words"),
+        pytest.param({}, "Please retry after 7 seconds.", 7, id="Azure's words"),
+        pytest.param({}, "Try again in 1m 30s", 90, id="two words"),
         pytest.param({"Retry-After": "-1"}, "", None, id="Azure's nonsense"),
         pytest.param({"Retry-After": "0"}, "", None, id="nothing to wait for"),
         pytest.param({"Retry-After": "nan"}, "", None, id="no number"),
@@ -284,6 +306,22 @@ def test_the_wait_is_what_the_server_asks_for(headers, text, seconds):
 def test_the_wait_may_be_a_date():
     date = formatdate(time.time() + 90, usegmt=True)
     assert 85 < server_faults.seconds_to_wait({"Retry-After": date}) < 91
+    past = formatdate(time.time() - 90, usegmt=True)
+    assert server_faults.seconds_to_wait({"Retry-After": past}) is None
+
+
+@pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
+@pytest.mark.parametrize("name", ["Retry-After", "x-ratelimit-reset-requests"])
+def test_the_wait_may_be_a_time_since_1970(name, unit):
+    stated = str(int((time.time() + 90) * unit))
+    headers = {"x-ratelimit-remaining-requests": "0", name: stated}
+    assert 85 < server_faults.seconds_to_wait(headers) < 91
+
+
+def test_a_fault_of_an_upstream_is_tried_again():
+    """TGI's, which a row is not dropped for at once."""
+    body = json.dumps({"error": "Request failed during generation", "error_type": "generation"})
+    assert server_faults.fault_of(424, {}, body).tries is None
 
 
 ROW_FAULTS = [  # make, what the bad row gets each time, why it is dropped
@@ -467,7 +505,7 @@ def test_a_quota_of_hours_is_waited_for_and_said(questions, capsys, monkeypatch)
 
 def test_a_wedged_request_stalls_nobody_is_reported_and_asked_again(questions, capsys, monkeypatch):
     monkeypatch.setattr(progress, "LOG_EVERY_S", 0.1)
-    monkeypatch.setattr(server_client, "ANSWER_S", 0.6)
+    monkeypatch.setattr(server_client, "ANSWER_S", 1.5)
     release = threading.Event()
 
     def behave(row, body, count):
@@ -488,6 +526,8 @@ SEVERAL = [  # make, what a request for several gets, n > 1 at most so often
     pytest.param("groq", (400, {"error": {"message": "'n' : number must be at most 1", "type": "invalid_request_error"}}), id="Groq"),
     pytest.param("google", (400, {"error": {"code": 400, "message": "Multiple candidates is not enabled for this model"}}), id="Gemini"),
     pytest.param("vendor", (400, {"error": {"message": "Invalid request."}}), id="a vendor that does not say why"),
+    pytest.param("vendor", (500, {"error": {"message": "internal error"}}), id="a server that fails on it"),
+    pytest.param("vendor", (501, "Not Implemented"), id="a server that has it not"),
     pytest.param("library", None, id="Ollama, which ignores it"),
 ]  # fmt: skip
 
@@ -502,7 +542,8 @@ def test_a_server_that_gives_one_answer_at_a_time_is_asked_singly_which_is_learn
     gen_po_multi_res.main(NEEDS_NO_TOKENIZER, **files, num_responses=3, where=where)
     rows = json.loads((questions / "7.json").read_bytes())
     assert len(rows) == ROWS and {len(row["responses"]) for row in rows} == {3}
-    assert sum(body["n"] > 1 for body in server.bodies) == 1
+    several = sum(body["n"] > 1 for body in server.bodies)
+    assert several == 1 or several == openai_engine.RETRIES + 1
     assert server.most_at_once <= 16
     answered = [body for body in server.bodies if body["n"] == 1 or not refusal]
     assert len(answered) == len({body["seed"] for body in answered}) == 3 * ROWS
@@ -516,6 +557,12 @@ def test_several_answers_at_temperature_0_are_asked_for_singly():
     assert server_faults.refuses_several(
         Failure("n must be 1 when using greedy sampling, got 3.", "")
     )
+
+
+@pytest.mark.parametrize("temperature", [-1, float("nan"), float("inf")])
+def test_what_is_no_temperature_is_one_line(temperature):
+    with pytest.raises(UserError, match="--temperature .* is out of range"):
+        Sampling(temperature=temperature)
 
 
 def test_a_server_that_takes_no_seed_is_asked_without_one():
@@ -556,6 +603,36 @@ def test_thinking_that_a_server_sends_apart_is_kept_with_the_answer(message, tex
     assert server_answers.read(body).completions[0].text == text
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param({"choices": [None]}, id="a choice that is null"),
+        pytest.param({"choices": {"message": "4"}}, id="choices that are no list"),
+        pytest.param({"choices": [{"message": "4", "finish_reason": "stop"}]}, id="a message that is text"),
+        pytest.param(answer(3, text=4), id="a content that is a number"),
+        pytest.param({**answer(3), "usage": ["4 tokens"]}, id="usage that is a list"),
+        pytest.param("[" * 100_000, id="brackets without end"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_form_is_asked_for_again(content):
+    server = FakeServer("gateway", lambda row, body, count: (200, content) if count == 0 else None)
+    assert ask(server).completions[0].text == "1" and server.asked[0] == 2
+
+
+@pytest.mark.parametrize("charset", ["base64", "utf-16", "nonsense"])
+def test_an_answer_is_utf_8_whatever_its_header_says(charset):
+    body = "\ufeff" + json.dumps(answer(0, text="π"), ensure_ascii=False)
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    server = FakeServer("gateway", lambda row, content, count: (200, body, headers))
+    assert ask(server).completions[0].text == "π"
+
+
+def test_tokens_that_are_counted_in_text_are_numbers():
+    usage = {"prompt_tokens": "12", "completion_tokens": "3"}
+    given = server_answers.read({**answer(0), "usage": usage})
+    assert (given.prompt_tokens, given.tokens) == (12, 3)
+
+
 def test_a_finish_reason_that_nobody_knows_travels_as_it_is(questions):
     filtered = (200, answer(BAD, "18", ending="content_filter"))
     cut = (200, answer(BAD, "18", ending="model_length"))
@@ -591,6 +668,55 @@ def test_a_server_of_another_model_is_refused_and_what_it_serves_is_named(questi
     with pytest.raises(UserError, match=r"serves llama3.2:3b, not model") as e:
         gen_answers(questions, server)
     assert str(e.value).startswith(server.url) and not server.asked
+
+
+@pytest.mark.parametrize(
+    "url", ["http:///v1", "http://127.0.0.1:99999/v1", "http://[::1/v1", "127.0.0.1:8000/v1"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_asked(url):
+    with pytest.raises(UserError, match="needs --base_url, such as"):
+        Where(engine="openai", base_url=url)
+
+
+def test_a_key_with_the_end_of_its_line_is_sent_without_it(questions, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\r\n")
+    gen_answers(questions, FakeServer("openai"))
+    assert len(kept_rows(questions)) == ROWS
+
+
+def test_a_key_of_several_lines_is_refused_in_one(questions, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nX-Other: 1")
+    with pytest.raises(UserError, match="there are several lines in it") as e:
+        gen_answers(questions, FakeServer("openai"))
+    assert KEY not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "listing, name",
+    [
+        pytest.param([{"id": "other"}, {"id": "some/model"}], "some/model", id="Together, a bare list"),
+        pytest.param({"data": [None, "text", {"id": "models/model"}]}, "models/model", id="entries of other forms"),
+        pytest.param({"data": None}, None, id="Ollama, no model yet"),
+        pytest.param({"data": {"id": "some/model"}}, None, id="no list"),
+    ],
+)  # fmt: skip
+def test_a_model_is_found_in_lists_of_other_forms(listing, name):
+    server = FakeServer("together")
+    server.listing = listing
+    if name is None:
+        with pytest.raises(UserError, match="serves nothing, not model"):
+            ask(server)
+    else:
+        ask(server)
+        assert server.bodies[0]["model"] == name
+
+
+def test_a_server_that_has_moved_is_named_with_its_new_address():
+    """A redirect by 301 or 302, as from http to https, makes a GET of a POST."""
+    new = FakeServer("openai")
+    moved = {"Location": f"{new.url}/chat/completions"}
+    with pytest.raises(UserError, match=f"has moved: set --base_url {new.url}$"):
+        ask(FakeServer("openai", lambda row, body, count: (301, "", moved)))
 
 
 def test_an_address_with_a_password_is_shown_without_it(questions):

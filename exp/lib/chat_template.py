@@ -190,6 +190,7 @@ def _render(tokenizer, shape: Shape, messages: list[dict], with_header: bool) ->
         TemplateError,
         TypeError,
         ValueError,
+        ArithmeticError,
         LookupError,
         AttributeError,
         RuntimeError,

@@ -1,6 +1,7 @@
 """Where a model is asked: vLLM in this process, or any server that speaks the OpenAI protocol."""
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from lib.errors import UserError, near
 from lib.inference.requests import Engine
@@ -24,8 +25,7 @@ class Where:
     def __post_init__(self):
         if self.engine not in ENGINES:
             raise UserError(f"no engine {self.engine!r}; {near(self.engine, ENGINES)}")
-        is_address = self.base_url.startswith(("http://", "https://"))
-        if self.engine == "openai" and not is_address:
+        if self.engine == "openai" and not _is_address(self.base_url):
             raise UserError("--engine openai needs --base_url, such as http://127.0.0.1:8000/v1")
         if self.engine == "vllm" and self.base_url:
             raise UserError("--base_url goes with --engine openai")
@@ -54,3 +54,12 @@ class Where:
         from lib.inference.vllm_engine import VllmEngine
 
         return VllmEngine(model, self.trust_remote_code)
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is the URL of a server, with a host and, if any, a port that there is."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as port 99999
+        return False

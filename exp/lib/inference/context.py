@@ -19,7 +19,7 @@ def longest(model: Model) -> int | None:
     if model.longest_context:
         return model.longest_context
     config = weights.config_at_hand(model)
-    decoder = config.get("text_config", config)
+    decoder = config.get("text_config") or config
     return decoder.get("max_position_embeddings")
 
 

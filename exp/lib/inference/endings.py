@@ -8,11 +8,13 @@ off is none at all, and is asked for again.
 STOP, LENGTH = "stop", "length"
 
 # Compared in lower case, as Gemini writes STOP and MAX_TOKENS.
-_COMPLETE = ("stop", "eos", "eos_token", "stop_sequence")  # TGI says the last two
-_TRUNCATED = ("length", "model_length", "max_tokens")  # model_length is Mistral's
+# TGI says eos_token and stop_sequence, Anthropic and Bedrock end_turn, Cohere COMPLETE.
+_COMPLETE = ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete")
+# model_length is Mistral's, the last one Anthropic's.
+_TRUNCATED = ("length", "model_length", "max_tokens", "model_context_window_exceeded")
 # vLLM and SGLang abort requests, OpenRouter and Mistral say error, DeepSeek runs out of machines,
 # and Ollama sends null.
-_BROKEN_OFF = ("", "abort", "error", "insufficient_system_resource")
+_BROKEN_OFF = ("", "null", "none", "abort", "error", "insufficient_system_resource")
 
 
 def normalised(finish_reason: str | None) -> str | None:
@@ -24,7 +26,7 @@ def normalised(finish_reason: str | None) -> str | None:
         return STOP
     if lowered in _TRUNCATED:
         return LENGTH
-    return finish_reason
+    return str(finish_reason)
 
 
 def why_incomplete(finish_reason: str | None) -> str | None:

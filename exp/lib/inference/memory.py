@@ -97,8 +97,14 @@ def tensor_parallel_size(model: Model, devices: list[float | None]) -> int:
 
 
 def typed_tensor_parallel_size(vllm_flags: str) -> int | None:
-    """The number of GPUs that VLLM_FLAGS names for one copy of the model; None if they do not."""
-    words = " ".join(shlex.split(vllm_flags))
+    """The number of GPUs that VLLM_FLAGS names for one copy of the model; None if they do not.
+
+    UserError for flags with a quote that nothing closes.
+    """
+    try:
+        words = " ".join(shlex.split(vllm_flags))
+    except ValueError as e:
+        raise UserError(f"VLLM_FLAGS {vllm_flags}: {str(e).lower()}") from None
     typed = re.search(r"(?:^| )(?:--tensor[-_]parallel[-_]size|-tp)[ =](\d+)", words)
     return int(typed[1]) if typed else None
 

@@ -5,6 +5,7 @@ An engine takes requests one at a time and hands replies back as they finish, in
 throughput is the engine's own.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +21,7 @@ class Sampling:
     max_tokens: int = 4096
 
     def __post_init__(self):
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:  # nor is NaN a temperature
             raise UserError(f"--temperature {self.temperature} is out of range")
         if not 0 < self.top_p <= 1:
             raise UserError(f"--top_p {self.top_p} is out of range")

@@ -31,7 +31,10 @@ def find(listing: dict, model: Model) -> ServedModel:
     A name may be the path that was asked for, end in its last part, or stand for that path (vLLM's
     `root`).
     """
-    listed_models = listing.get("data") or []
+    listed_models = listing.get("data")
+    if not isinstance(listed_models, list):
+        listed_models = []
+    listed_models = [listed for listed in listed_models if isinstance(listed, dict)]
     wanted_path = model.adapter or model.path
     for listed in listed_models:
         name = str(listed.get("id"))

@@ -24,14 +24,21 @@ class Answer:
 
 def read(body: dict, think_tags: tuple[str, str] = THINK_TAGS) -> Answer:
     """The answer in a body; Failure if there is none to keep."""
+    try:
+        return _answer(body, think_tags)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise Failure("sent an answer of another form", "unreadable answer") from None
+
+
+def _answer(body: dict, think_tags: tuple[str, str]) -> Answer:
     choices = body.get("choices")
     if not choices:
         raise Failure("sent an answer without choices", "no choices")
     usage = body.get("usage") or {}
     return Answer(
         tuple(_completion(choice, think_tags) for choice in choices),
-        tokens=usage.get("completion_tokens") or 0,
-        prompt_tokens=usage.get("prompt_tokens") or 0,
+        tokens=int(usage.get("completion_tokens") or 0),
+        prompt_tokens=int(usage.get("prompt_tokens") or 0),
     )
 
 
@@ -60,6 +67,8 @@ def _completion(choice: dict, think_tags: tuple[str, str]) -> Completion:
     text = choice.get("text") if message is None else _text_of(message, think_tags)
     if text is None and finish_reason == endings.STOP:
         raise Failure("sent an answer without text", "no text")
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"a text is a {type(text).__name__}")
     return Completion(text or "", finish_reason)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,10 +72,17 @@ class ServerClient:
         self._takes_seed = True
 
     async def open(self) -> None:
-        """Make the HTTP client; it has as many connections as there are requests under way."""
+        """Make the HTTP client; it has as many connections as there are requests under way.
+
+        RunFault if the key can be in no header.
+        """
         import aiohttp
 
-        key = os.environ.get("OPENAI_API_KEY")
+        key = server_faults.api_key()
+        if not key.isprintable():
+            raise RunFault(
+                "cannot be sent the key in OPENAI_API_KEY: there are several lines in it"
+            )
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             connector=aiohttp.TCPConnector(limit=0),
@@ -116,6 +122,8 @@ class ServerClient:
                 failures += 1
                 failed_before, failed_at = failed_at, time.monotonic()
                 if failures >= (failure.tries or self._tries):
+                    if more.get("n", 1) > 1 and failure.reason.startswith("server error"):
+                        raise OnlyOne from failure
                     raise await self._verdict(failure, failures, failed_before, question) from None
             else:
                 self._answered_since = max(self._answered_since, sent_at)
@@ -180,7 +188,11 @@ class ServerClient:
             async with asyncio.timeout(ANSWER_S):
                 request = self._session.request(method, f"{root}{path}", json=body)
                 async with request as response:
-                    text = await response.text(errors="replace")
+                    # JSON is UTF-8, whatever a header says.
+                    text = (await response.read()).decode("utf-8-sig", errors="replace")
+                    if response.method != method:  # an older redirect makes a GET of a POST
+                        moved_to = _without_secrets(str(response.url)).removesuffix(path)
+                        raise RunFault(f"has moved: set --base_url {moved_to}")
         except (aiohttp.ClientError, ConnectionError) as e:
             raise Failure("does not answer", "connection broken") from e
         except TimeoutError:
@@ -188,6 +200,8 @@ class ServerClient:
             raise Failure(f"gave {reason}", reason, tries=2) from None
         if response.status >= 300:
             raise server_faults.fault_of(response.status, response.headers, text)
+        if path == "/models" and text.lstrip().startswith("["):
+            text = f'{{"data": {text}}}'  # Together lists them without an object around
         return _json_object(text)
 
 
@@ -203,7 +217,7 @@ def _json_object(text: str) -> dict:
     """A body as JSON; Failure if it is none, and what an error in it is."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise Failure(f"sent no JSON: {server_faults.message_of(text, 100)}", "no JSON")

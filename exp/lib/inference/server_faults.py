@@ -87,7 +87,9 @@ _TOO_LONG = (
     # for model …: Limit 6000, Requested 7012"
     r"request too large for ",
     # Ollama's embeddings: "the input length exceeds the context length"
-    r"input length exceeds the (?:maximum )?context length",
+    r"input length exceeds (?:the )?(?:maximum )?context length",
+    # Ollama's models in the cloud: "prompt too long; exceeded max context length by 40 tokens"
+    r"prompt too long",
     # Mistral: "Prompt contains 40004 tokens and 0 draft tokens, too large for model with 32768
     # maximum context length"
     r"too large for model with \d+ maximum context length",
@@ -95,12 +97,34 @@ _TOO_LONG = (
     r"reduce the length of the (?:messages|input|prompt)",
     # xAI: "This model's maximum prompt length is 131072 but the request contains 537812 tokens"
     r"maximum prompt length is \d",
-    # Gemini: "The input token count (1196265) exceeds the maximum number of tokens allowed"
-    r"input token count.{0,20}exceeds the maximum",
-    # Anthropic, Bedrock
+    # Gemini: "The input token count (1196265) exceeds the maximum number of tokens allowed", and
+    # Vertex: "the input token count is 40000 but model only supports up to 32768"
+    r"input token count.{0,20}exceeds the maximum|input token count is \d+ but",
+    # Anthropic, Bedrock; "input length and `max_tokens` exceed context limit: 190000 + 20000 > …"
     r"prompt is too long|input is too long for requested model",
-    # MiniMax, Kimi, Alibaba
+    r"input length and `?max_tokens`? exceed context limit",
+    # MiniMax, Kimi, Alibaba, Zhipu
     r"context window exceeds limit|exceeded model token limit|range of input length should be",
+    r"prompt exceeds max length",
+    # Together, with 403: "Input token count + `max_tokens` parameter must be less than the context
+    # length of the model being queried"
+    r"input token count \+ `?max_tokens`?",
+    # Cohere: "too many tokens: total number of tokens in the prompt cannot exceed 4081"
+    r"number of tokens in the prompt cannot exceed",
+    # LiteLLM: "ContextWindowExceededError: Context Window exceeded for given call."
+    r"ContextWindowExceededError",
+    # Cloudflare: "The estimated number of input and maximum output tokens (9000) exceeded this
+    # model context window limit (8000)."
+    r"exceeded this model context window limit",
+    # llama-cpp-python: "Requested tokens (4200) exceed context window of 4096"
+    r"requested tokens \(\d+\) exceed context window",
+    # TensorRT-LLM: "Prompt length (5000) exceeds maximum input length (4096)", "The sum of prompt
+    # length (5000.0) and query length (0) should not exceed max_num_tokens (4096)"
+    r"prompt length \(\d+\) exceeds maximum input length|sum of prompt length \(",
+    # TabbyAPI: "Prompt length 5000 is greater than max_seq_len 4096"
+    r"prompt length \d+ is greater than max_seq_len",
+    # Azure's other models: "Input length 5000 exceeds maximum allowed token size 4096"
+    r"input length \d+ exceeds maximum allowed token size",
     # This project's own server of reward models
     r"conversation is longer than the context length",
 )
@@ -113,8 +137,12 @@ _FILTERED = (
     r"violates usage guidelines",
 )
 # Ollama: "server busy, please try again.  maximum pending requests exceeded"; TGI: "Model is
-# overloaded"; llama.cpp: "Loading model"
-_BUSY = (r"overloaded|\bbusy\b|pending requests exceeded|at capacity|loading model",)
+# overloaded"; llama.cpp: "Loading model"; Hugging Face: "Model X is currently loading"; Fireworks,
+# for minutes: "DEPLOYMENT_SCALING_UP"; SGLang: "The request queue is full."
+_BUSY = (
+    r"overloaded|\bbusy\b|pending requests exceeded|at capacity|loading model|currently loading",
+    r"scaling[ _]up|queue is full",
+)
 # Several answers to one prompt are refused. vLLM at temperature 0: "n must be 1 when using greedy
 # sampling, got 3."; llama.cpp, older: "Only one completion choice is allowed", and newer if n is
 # above --parallel: "n_cmpl cannot be greater than the number of slots, please increase -np";
@@ -134,9 +162,20 @@ _NO_SEED = (
 _CONTEXT = re.compile(
     r"maximum context length (?:is|of) (\d[\d,]*)|max_new_tokens`? must be <= (\d+)", re.IGNORECASE
 )
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_TRY_AGAIN_IN = re.compile(r"try again in ((?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+)", re.IGNORECASE)
+# OpenAI: "Please try again in 6m0s."; Gemini: "Please retry in 58.9s."; Azure: "Please retry after
+# 7 seconds."
+_TRY_AGAIN_IN = re.compile(
+    r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)? ?(?:ms|s|m(?!illi)|h|d) ?)+)",
+    re.IGNORECASE,
+)
+LONGEST_SPAN_S = 10 * 365 * 86400  # above it a number of seconds is a time since 1970
+
+
+def api_key() -> str:
+    """The key in OPENAI_API_KEY, without the line's end that a file may have left on it."""
+    return os.environ.get("OPENAI_API_KEY", "").strip()
 
 
 def fault_of(status: int, headers: Mapping[str, str], text: str) -> Exception:
@@ -147,16 +186,17 @@ def fault_of(status: int, headers: Mapping[str, str], text: str) -> Exception:
     message = message_of(text)
     if _matches(_FILTERED, text):
         return RowFault(CONTENT_FILTER)
-    if status not in (401, 403) and (status == 413 or _matches(_TOO_LONG, text)):
+    if status == 413 or (status != 401 and _matches(_TOO_LONG, text)):
         return RowFault(TOO_LONG, _context_in(text))
     if status in (401, 402, 403, 404, 405):
         return RunFault(f"answered {status}: {message}{_advice(status)}")
     wait_s = seconds_to_wait(headers, text)
     is_busy = status in (503, 529) and (wait_s is not None or _matches(_BUSY, text))
-    if status in (429, 529) or is_busy:
+    if status in (429, 498, 529) or is_busy:  # 498 is Groq's: "Flex Tier Capacity Exceeded"
         return Overloaded(f"{status}: {message}", wait_s)
     # Of other codes under 500 a second try would bring the same again.
-    may_pass = status in (200, 408, 409, 425) or status >= 500
+    # TGI's 424 is "Request failed during generation".
+    may_pass = status in (200, 408, 409, 424, 425) or status >= 500
     tries = None if may_pass else 1
     return Failure(f"answered {status}: {message}", f"server error {status}", tries)
 
@@ -196,7 +236,8 @@ def seconds_to_wait(headers: Mapping[str, str], text: str = "") -> float | None:
     """The seconds after which to ask again, by the headers or else by the message; None if unsaid.
 
     `retry-after-ms`, `retry-after` in seconds or as a date, and `x-ratelimit-reset-…` of the limit
-    that is used up, such as `6m0s`. Azure sends 0 and -1, which say nothing.
+    that is used up, such as `6m0s`. Some makes write the time since 1970 there, in seconds or in
+    milliseconds. Azure sends 0 and -1, which say nothing.
     """
     lowered = {name.lower(): value.strip() for name, value in headers.items()}
     stated = [
@@ -211,9 +252,17 @@ def seconds_to_wait(headers: Mapping[str, str], text: str = "") -> float | None:
     if in_words:
         stated.append(_duration(in_words[1]))
     for seconds in stated:
-        if seconds is not None and seconds > 0:
+        seconds = _from_now(seconds or 0)
+        if seconds > 0:
             return seconds
     return None
+
+
+def _from_now(seconds: float) -> float:
+    """The seconds, or what is left of them until a time that is given since 1970."""
+    if seconds > LONGEST_SPAN_S * 1000:
+        seconds /= 1000
+    return seconds - time.time() if seconds > LONGEST_SPAN_S else seconds
 
 
 def message_of(text: str, longest: int = 300) -> str:
@@ -221,11 +270,11 @@ def message_of(text: str, longest: int = 300) -> str:
     message = text
     try:
         message = _message_in(json.loads(text)) or text
-    except ValueError:
+    except (ValueError, RecursionError):
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title:
             message = title[1]
-    key = os.environ.get("OPENAI_API_KEY")
+    key = api_key()
     if key:
         message = message.replace(key, "[key]")
     return " ".join(message.split())[:longest] or "nothing"
@@ -248,7 +297,7 @@ def _advice(status: int) -> str:
     """What to do about a refusal of the whole run."""
     if status not in (401, 403):
         return ""
-    if os.environ.get("OPENAI_API_KEY"):
+    if api_key():
         return "; it does not take the key in OPENAI_API_KEY"
     return "; it needs a key: set OPENAI_API_KEY"
 

@@ -212,7 +212,7 @@ def _parameters_b(config: dict) -> tuple[float, float]:
     Counted are embeddings, attention (q, k, v, o) and gated MLPs, with experts; norms and biases
     are too small to matter.
     """
-    decoder = config.get("text_config", config)
+    decoder = config.get("text_config") or config
     for key in ("hidden_size", "num_hidden_layers", "vocab_size", "num_attention_heads"):
         if key not in decoder:
             advice = "add the model with its parameters_b to configs/models.yaml"
@@ -238,7 +238,7 @@ def _parameters_b(config: dict) -> tuple[float, float]:
 
 def attention_heads(config: dict) -> tuple[int, int] | None:
     """The heads of queries, and those of keys and values; None if the config has none."""
-    decoder = config.get("text_config", config)
+    decoder = config.get("text_config") or config
     heads = decoder.get("num_attention_heads")
     return (heads, decoder.get("num_key_value_heads") or heads) if heads else None
 

@@ -17,7 +17,8 @@ _ASKING = re.compile(
     r"factori[sz]e|estimate|approximate|verify|express|describe|classify|construct|establish|"
     r"deduce|state|give|list|minimi[sz]e|maximi[sz]e|integrate|differentiate|explain|"
     r"characteri[sz]e|define|expand|sketch|convert|count|identify|conclude|rewrite|rationali[sz]e|"
-    r"diagonali[sz]e|what|how|whether|why|which (?:of|is|are|one|number|value))\b",
+    r"diagonali[sz]e|true or false|true/false|t/f|what|how|whether|why|"
+    r"which (?:of|is|are|one|number|value))\b",
     re.IGNORECASE,
 )
 # These ask as the first word of a clause alone: elsewhere `put` and `use` tell.
@@ -28,6 +29,7 @@ _ORDERING_WORDS = (
     "encode encrypt enter enumerate examine exhibit fill formulate generali[sz]e generate graph "
     "group illustrate indicate interpret invert investigate isolate justify label locate make "
     "match model multiply name negate normali[sz]e obtain optimi[sz]e order orthogonali[sz]e "
+    "extrapolate guess infer interpolate lineari[sz]e permute reconstruct simulate tabulate "
     "parametri[sz]e partition perform pick plot predict present print produce project propose "
     "provide put rank rearrange recall reduce refute replace represent rotate round select "
     "separate sort specify split study subtract suggest sum tell test trace transform "
@@ -35,7 +37,7 @@ _ORDERING_WORDS = (
 ).split()
 _ORDER = re.compile(
     r"(?:(?:^|[.!;:,)\]$\n])[\s*_#>\"'(]*|\b(?:then|please|also|now) +)"
-    rf"(?:{'|'.join(_ORDERING_WORDS)})\b",
+    rf"(?:{'|'.join(_ORDERING_WORDS)}|work out|figure out|take the)\b",
     re.IGNORECASE,
 )
 # A gap to be filled, choices to take one of, or a sentence that stops before its end.
