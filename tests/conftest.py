@@ -74,7 +74,7 @@ def test_data() -> Path:
 
 
 # What a test waits for if it asks for one of these: a server, a driver's run, a trained model.
-SLOW_FIXTURES = {"policy_url", "reward_url", "quick", "quiet", "trained"}
+SLOW_FIXTURES = {"policy_url", "reward_url", "quick", "quiet", "trained", "armorm"}
 # Whole files that train or run drivers, and that `make quick` leaves out.
 SLOW_FILES = {
     "test_drivers",

@@ -186,6 +186,7 @@ def test_a_tokenizer_that_was_saved_does_what_the_one_of_transformers_does(name,
     assert chat.stop_strings(light) == chat.stop_strings(by_transformers)
 
 
+@pytest.mark.slow
 def test_a_whole_vocabulary_is_encoded_as_transformers_does_by_qwens_own_class(test_data, tmp_path):
     files = test_data / "tokenizers" / "qwen2"
     save_vocabulary(files, tmp_path / "tokenizer.json", merge_count=None)
