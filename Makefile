@@ -31,7 +31,7 @@ setup: .venv/.lock ## make .venv from the lock of this platform (PLATFORM=cpu or
 quick: setup ## run the tests that need no model, no driver and no GPU (a minute on 2 cores)
 	$(PYTEST) -m "not slow and not gpu"
 
-test: setup ## run all tests, with real drivers and the real vLLM (8 minutes on 2 cores)
+test: setup ## run all tests, with real drivers and the real vLLM (12 minutes on 2 cores)
 	$(PYTEST)
 
 test-gpu: setup ## run the tests that need a GPU
