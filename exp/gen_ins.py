@@ -22,7 +22,7 @@ from lib import chat, cli, light_tokenizer, models, progress, provenance, rows
 from lib.errors import Shortfall, UserError, near
 from lib.inference import generate
 from lib.inference.backends import Where
-from lib.inference.requests import Reply, Request, Sampling
+from lib.inference.requests import TOO_LONG, Reply, Request, Sampling
 from lib.output import Output
 from lib.progress import say
 from lib.quality import rules, wording
@@ -170,7 +170,7 @@ def main(
             return Request(attempt, sampling=sampling, seed=request_seed, **start)
 
         def accept(reply: Reply) -> list[Request]:
-            if reply.refused == "too long":
+            if reply.refused == TOO_LONG:
                 prompt = f"the pre-query prompt and --max_tokens {sampling.max_tokens}"
                 raise UserError(f"{prompt} do not fit the context of {model.name}")
             problem, reason = "", reply.refused

@@ -144,7 +144,7 @@ class Server:
         live = 'echo "$BASE_URL" >url.tmp && mv url.tmp url; tail --pid="$1" -f /dev/null'
         command = ["nice", ROOT / "scripts/serve.sh", model, "--", "bash", "-c", live, "live"]
         with open(log, "w") as output:
-            self.process = subprocess.Popen(
+            subprocess.Popen(
                 [*command, str(self.main_process)],
                 cwd=self.folder,
                 env=env,

@@ -8,7 +8,6 @@ tokenizers that are not of the `tokenizers` library always go through transforme
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import json
@@ -20,7 +19,7 @@ from jinja2.exceptions import TemplateError
 from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from lib import chat, rows
+from lib import chat, locks, rows
 
 CACHE = rows.ROOT / "data/cache/tokenizers"
 # Bytes: what is larger are weights, known by their name and size. Gemma's tokenizer.json has 33 MB.
@@ -90,7 +89,7 @@ def load(model_path: str, trust_remote_code: bool = False):
     saved_path = CACHE / f"{_fingerprint(folder)}.json"
     if not saved_path.is_file():
         # Six domains start side by side: one of them imports transformers, the others wait for it.
-        with _held(saved_path.with_suffix(".lock")):
+        with locks.waited_for(saved_path.with_suffix(".lock")):
             if not saved_path.is_file():
                 return _load_and_save(model_path, saved_path)
     saved = json.loads(saved_path.read_bytes())
@@ -144,20 +143,6 @@ def _load_and_save(model_path: str, saved_path: Path):
     with contextlib.suppress(OSError):
         rows.write_whole(saved_path, json.dumps(saved).encode())
     return tokenizer
-
-
-@contextlib.contextmanager
-def _held(lock_path: Path):
-    """Hold a lock, which ends with this process at the latest.
-
-    Nobody waits where the file system has no locks, or where nothing may be written.
-    """
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            lock_path.parent.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(open(lock_path, "w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 class _GenerationBlock(Extension):

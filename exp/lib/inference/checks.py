@@ -49,14 +49,8 @@ class Checks:
 
 def check_context(plan: RunPlan) -> None:
     """A problem and its answer must fit the context together."""
-    context = plan.policy.max_model_len
-    for planned in plan.domains:
-        problem_tokens, answer_tokens = token_limits(planned.domain, plan.policy)
-        if context and problem_tokens + answer_tokens > context:
-            tokens = f"{problem_tokens} tokens of problem and {answer_tokens} of answer"
-            limit = f"the context of {context} of {plan.policy.name}"
-            advice = "lower max_tokens_res in configs/models.yaml"
-            raise UserError(f"{planned.domain.name}: {tokens} do not fit {limit}; {advice}")
+    advice = "lower max_tokens_res in configs/models.yaml"
+    _check_fit(plan, plan.policy.max_model_len, plan.policy.name, advice)
 
 
 def check_reward_model(plan: RunPlan, trust_remote_code: bool) -> None:
@@ -73,12 +67,16 @@ def check_reward_context(plan: RunPlan, context: int | None) -> None:
 
     A longer answer would rank last without a score, however good it is.
     """
+    reward_model = f"the reward model {plan.reward_model.name}"
+    _check_fit(plan, context, reward_model, "choose another with REWARD_MODEL=…")
+
+
+def _check_fit(plan: RunPlan, context: int | None, whose: str, advice: str) -> None:
     for planned in plan.domains:
         problem_tokens, answer_tokens = token_limits(planned.domain, plan.policy)
         if context and problem_tokens + answer_tokens > context:
             tokens = f"{problem_tokens} tokens of problem and {answer_tokens} of answer"
-            limit = f"the context of {context} of the reward model {plan.reward_model.name}"
-            advice = "choose another with REWARD_MODEL=…"
+            limit = f"the context of {context} of {whose}"
             raise UserError(f"{planned.domain.name}: {tokens} do not fit {limit}; {advice}")
 
 

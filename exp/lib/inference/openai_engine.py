@@ -7,8 +7,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from lib.errors import UserError
-from lib.inference import served_model, served_scores, server_answers, server_faults
-from lib.inference.requests import Reply, Request, is_chat
+from lib.inference import served_model, served_scores, server_answers
+from lib.inference.requests import TOO_LONG, Reply, Request, is_chat
 from lib.inference.served_model import ServedModel
 from lib.inference.server_answers import Answer
 from lib.inference.server_client import OnlyOne, Question, ServerClient
@@ -77,8 +77,7 @@ class OpenAIEngine:
         try:
             listing = await self._client.ask(Question("/models"), read=dict)
         except RunFault as e:
-            has_no_list = str(e).startswith(("answered 404", "answered 405"))
-            if not has_no_list:
+            if e.status not in (404, 405):
                 raise
             if not self._client.base_url.endswith("/v1"):
                 raise RunFault(f"{e}; does --base_url have to end in /v1?") from None
@@ -96,7 +95,7 @@ class OpenAIEngine:
         if self._fits(question, request.sampling.max_tokens):
             self._begin(request, self._generate(request, question))
         else:
-            self._finished.put(Reply(request.key, refused=server_faults.TOO_LONG))
+            self._finished.put(Reply(request.key, refused=TOO_LONG))
 
     def _begin(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
         """Let the loop's thread work on a reply."""
@@ -135,7 +134,7 @@ class OpenAIEngine:
     async def _output(self, question: Question) -> Any:
         """What the server returns for one chat, or the RowFault that says why there is nothing."""
         if not self._fits(question):
-            return RowFault(server_faults.TOO_LONG)
+            return RowFault(TOO_LONG)
         try:
             return await self._client.ask(question, self._scores.read)
         except RowFault as fault:

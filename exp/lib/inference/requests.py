@@ -11,6 +11,10 @@ from typing import Protocol
 
 from lib.errors import UserError
 
+TOO_LONG = (
+    "too long"  # why a request is refused, or a chat has no score: it does not fit the context
+)
+
 
 @dataclass(frozen=True)
 class Sampling:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from lib import chat
 from lib.errors import UserError, one_line
 from lib.inference import reward_heads, weights
-from lib.inference.requests import Reply, Request, Score
+from lib.inference.requests import TOO_LONG, Reply, Request, Score
 from lib.models import Model
 
 
@@ -72,7 +72,7 @@ class TransformersScorer:
         text = chat.render(self.tokenizer, messages, answer=False)
         token_ids = chat.encode(self.tokenizer, text)
         if len(token_ids) > self.max_len:
-            return Score(None, "too long")
+            return Score(None, TOO_LONG)
         with self._lock, torch.inference_mode():
             output = self.model(torch.tensor([token_ids], device=self.device))
         score = getattr(output, "score", None)

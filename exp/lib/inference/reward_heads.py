@@ -22,7 +22,7 @@ from lib import rows
 from lib.errors import UserError, one_line
 from lib.inference import weights
 from lib.inference.prompts import Prompts
-from lib.inference.requests import Score
+from lib.inference.requests import TOO_LONG, Score
 from lib.models import Model
 
 PLUGIN = Path(__file__).parent / "vllm_plugin"
@@ -156,7 +156,7 @@ class ScoringHead:
         None stands for an answer that does not fit the context.
         """
         fitting = [place for place, states in enumerate(answers) if states is not None]
-        scores = [Score(None, "too long")] * len(answers)
+        scores = [Score(None, TOO_LONG)] * len(answers)
         if fitting:
             values = self.head.scores([answers[place] for place in fitting])
             for place, value in zip(fitting, values, strict=True):

@@ -1,6 +1,6 @@
 """What a server's refusal means: for one row, for the pace of asking, or for the whole run.
 
-Pure functions, from the words and codes of the makes that are named beside them. `OpenAIEngine`
+Pure functions, from the words and codes of the makes that are named beside them. `ServerClient`
 says what follows from each fault.
 """
 
@@ -12,7 +12,8 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-TOO_LONG = "too long"
+from lib.inference.requests import TOO_LONG
+
 CONTENT_FILTER = "content_filter"
 
 
@@ -49,7 +50,14 @@ class Failure(Exception):
 
 
 class RunFault(Exception):
-    """Nothing more can be asked of this server: its message ends the stage."""
+    """Nothing more can be asked of this server: its message ends the stage.
+
+    `status` is the HTTP status with which the server said so, if it did.
+    """
+
+    def __init__(self, message: str, status: int | None = None):
+        super().__init__(message)
+        self.status = status
 
 
 # A prompt that is too long for the context. None of these may match a --max_tokens that is too
@@ -189,7 +197,7 @@ def fault_of(status: int, headers: Mapping[str, str], text: str) -> Exception:
     if status == 413 or (status != 401 and _matches(_TOO_LONG, text)):
         return RowFault(TOO_LONG, _context_in(text))
     if status in (401, 402, 403, 404, 405):
-        return RunFault(f"answered {status}: {message}{_advice(status)}")
+        return RunFault(f"answered {status}: {message}{_advice(status)}", status)
     wait_s = seconds_to_wait(headers, text)
     is_busy = status in (503, 529) and (wait_s is not None or _matches(_BUSY, text))
     if status in (429, 498, 529) or is_busy:  # 498 is Groq's: "Flex Tier Capacity Exceeded"

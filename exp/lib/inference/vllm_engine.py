@@ -10,7 +10,7 @@ from lib import parallel
 from lib.errors import UserError, one_line
 from lib.inference import gpus, memory
 from lib.inference.prompts import Prompts
-from lib.inference.requests import Completion, Reply, Request, is_chat
+from lib.inference.requests import TOO_LONG, Completion, Reply, Request, is_chat
 from lib.models import Model
 
 
@@ -74,7 +74,7 @@ class VllmEngine:
         if is_answer:
             prompt = self.prompts.to_answer(prompt)
         if len(prompt) > self.max_len - sampling.max_tokens:  # a server refuses the same rows
-            self._refused.append(Reply(request.key, refused="too long"))
+            self._refused.append(Reply(request.key, refused=TOO_LONG))
             return
         parameters = SamplingParams(
             n=request.samples,

@@ -4,7 +4,7 @@ import numpy as np
 
 from lib.inference import reward_heads, vllm_engine
 from lib.inference.prompts import Prompts
-from lib.inference.requests import Reply, Request, Score
+from lib.inference.requests import TOO_LONG, Reply, Request, Score
 from lib.inference.vllm_plugin import tiding_reward_models
 from lib.models import Model
 
@@ -87,4 +87,4 @@ def _load_backbone(model: Model, trust_remote_code: bool, head: reward_heads.Sco
 
 def _logit(output: np.ndarray | None) -> Score:
     """A classifier's score of one chat."""
-    return Score(None, "too long") if output is None else Score(float(output.reshape(-1)[0]))
+    return Score(None, TOO_LONG) if output is None else Score(float(output.reshape(-1)[0]))
