@@ -28,7 +28,7 @@ setup: .venv/.lock ## make .venv from the lock of this platform (PLATFORM=cpu or
 .venv/.lock: $(LOCK)
 	@if cmp -s $(LOCK) $@; then touch $@; else scripts/make_venv.sh $(LOCK) "$(PYTHON3)"; fi
 
-quick: setup ## run the tests that need no model, no driver and no GPU (a minute on 2 cores)
+quick: setup ## run the tests that need no model, no driver and no GPU (two minutes on 2 cores)
 	$(PYTEST) -m "not slow and not gpu"
 
 test: setup ## run all tests, with real drivers and the real vLLM (12 minutes on 2 cores)
